@@ -1,0 +1,58 @@
+"""Token counts, in one convention: the place where the dialects' conventions are converted (law 10).
+
+Here every total is inclusive: `input` counts all input tokens (fresh, read from cache, written to cache), `output` all
+output tokens, reasoning included. The dialects differ in what their totals leave out:
+
+| dialect          | cached and cache-write tokens | reasoning tokens  |
+|------------------|-------------------------------|-------------------|
+| openai-chat      | inside the input total        | inside the output |
+| openai-responses | inside                        | inside            |
+| anthropic        | beside `input_tokens`         | inside            |
+| bedrock          | beside `inputTokens`          | inside            |
+| gemini           | inside `promptTokenCount`     | beside `candidatesTokenCount` |
+| ollama, cohere   | not counted apart             | inside            |
+"""
+
+from msgspec import Struct
+
+from dragoman.canon.parts import JSON
+
+CACHE_BESIDE = frozenset({"anthropic", "bedrock"})
+REASONING_BESIDE = frozenset({"gemini"})
+
+
+class Usage(Struct, kw_only=True):
+    """Tokens of one reply; totals inclusive. `cache_write_1h` is the part of `cache_write` kept for an hour.
+
+    `estimated` says that no provider counted these. `extra`: the provider's further counters, as `dialect` names them.
+    """
+
+    input: int = 0
+    output: int = 0
+    cached: int = 0
+    cache_write: int = 0
+    cache_write_1h: int = 0
+    reasoning: int = 0
+    audio_input: int = 0
+    audio_output: int = 0
+    estimated: bool = False
+    extra: JSON | None = None
+
+
+def inclusive(dialect: str, usage: Usage) -> Usage:
+    """The counts as `dialect` states them, turned into ours. Call it once, on what was just read."""
+    if dialect in CACHE_BESIDE:
+        usage.input += usage.cached + usage.cache_write
+    if dialect in REASONING_BESIDE:
+        usage.output += usage.reasoning
+    return usage
+
+
+def stated_input(dialect: str, usage: Usage) -> int:
+    """The input total as `dialect` would state it."""
+    return usage.input - usage.cached - usage.cache_write if dialect in CACHE_BESIDE else usage.input
+
+
+def stated_output(dialect: str, usage: Usage) -> int:
+    """The output total as `dialect` would state it."""
+    return usage.output - usage.reasoning if dialect in REASONING_BESIDE else usage.output
