@@ -167,7 +167,7 @@ def _hollow(part: Part) -> Part:
         case Refusal():
             return msgspec.structs.replace(part, text="")
         case ToolCall():
-            return msgspec.structs.replace(part, arguments="", signature=None)
+            return msgspec.structs.replace(part, arguments="")
         case _:
             return part
 
@@ -187,7 +187,7 @@ def _filling(part: Part, index: int, choice: int) -> Iterator[Event]:
                 yield PartDelta(index=index, text=part.arguments, choice=choice)
         case _:
             return
-    if isinstance(part, Text | Reasoning | ToolCall) and part.signature is not None:
+    if isinstance(part, Text | Reasoning) and part.signature is not None:
         yield PartPatch(index=index, choice=choice, signature=part.signature)
 
 
