@@ -1,0 +1,355 @@
+"""The config file as types: TOML in, checked values out.
+
+Every error names the file, the key path and what is expected, as `dragoman.toml: accounts[1].max_in_flight: expected a
+whole number above 0, got "many"`. Unknown keys are errors. Any string may be `env:NAME` or `file:PATH`.
+"""
+
+import difflib
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeAlias
+
+import msgspec
+from msgspec import Meta, Struct, field, inspect
+
+Positive: TypeAlias = Annotated[int, Meta(gt=0)]
+Seconds: TypeAlias = Annotated[float, Meta(gt=0)]
+Share: TypeAlias = Annotated[float, Meta(ge=0, le=1)]
+Money: TypeAlias = Annotated[float, Meta(ge=0)]
+Mode: TypeAlias = Literal["balanced", "cost", "quality", "latency"]
+
+
+class ConfigError(Exception):
+    """The config can't be used. The message names file, key path and mend."""
+
+
+class Secret:
+    """A credential. Prints as `sk-…a1b2` everywhere; only `reveal` gives it (law 11)."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        return self._value
+
+    def __str__(self) -> str:
+        value = self._value
+        if len(value) < 12:
+            return "…"
+        head = re.match(r"(?:[a-zA-Z]{2,4}-)?", value)
+        return f"{head.group(0) if head else ''}…{value[-4:]}"
+
+    __repr__ = __str__
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other._value == self._value
+
+    def __hash__(self) -> int:
+        return hash(self._value)
+
+
+class Timeouts(Struct, forbid_unknown_fields=True, kw_only=True):
+    """Seconds. None: what the level above says. `first_byte` holds for an attempt that has an alternative; the last
+    attempt may take `total`."""
+
+    connect: Seconds | None = None
+    first_byte: Seconds | None = None
+    idle: Seconds | None = None
+    total: Seconds | None = None
+
+
+class Server(Struct, forbid_unknown_fields=True, kw_only=True):
+    host: str = "127.0.0.1"
+    port: Annotated[int, Meta(ge=0, le=65535)] = 4040
+    workers: Positive = 1
+    tls_cert: str | None = None
+    tls_key: str | None = None
+    max_body_mb: Annotated[float, Meta(gt=0)] = 100
+    drain_seconds: Seconds = 30
+    cors_origins: list[str] = field(default_factory=lambda: ["*"])
+    timeouts: Timeouts = field(default_factory=lambda: Timeouts(connect=5, first_byte=15, idle=120, total=600))
+    proxy: str | None = None  # for upstream calls; else HTTPS_PROXY, HTTP_PROXY, NO_PROXY of the environment
+    ca_file: str | None = None  # further certificate authorities for upstream calls
+
+
+class State(Struct, forbid_unknown_fields=True, kw_only=True):
+    dir: str = "~/.local/state/dragoman"
+    database: str = "sqlite"
+    shared: str = "memory"
+    keep_days: Positive = 400  # ledger rows older than this are dropped
+
+    @property
+    def path(self) -> Path:
+        return Path(self.dir).expanduser()
+
+
+class Access(Struct, forbid_unknown_fields=True, kw_only=True):
+    mode: Literal["open", "keys"] = "open"
+    admin_key: str | None = None  # for /dragoman/v1 beside keys made with `dragoman keys create --admin`
+
+
+class Provider(Struct, forbid_unknown_fields=True, kw_only=True):
+    """A service that is not built in, or a built-in one changed. `auth`: how the account's key travels."""
+
+    name: str
+    dialect: Literal["openai-chat", "openai-responses", "anthropic", "gemini", "ollama", "bedrock", "cohere"]
+    base_url: str
+    auth: Literal["bearer", "x-api-key", "api-key", "x-goog-api-key", "none"] | None = None
+    headers: dict[str, str] = field(default_factory=dict)
+    quirks: dict[str, Any] = field(default_factory=dict)
+    dialects: list[str] = field(default_factory=list)  # further dialects it speaks at the same base URL
+
+
+class Account(Struct, forbid_unknown_fields=True, kw_only=True):
+    """One credential at one provider. The fields at the end are for clouds whose auth is more than a key."""
+
+    name: str
+    provider: str
+    key: Secret | None = None
+    base_url: str | None = None
+    weight: Annotated[float, Meta(gt=0)] = 1
+    max_in_flight: Positive | None = None
+    rpm: Positive | None = None
+    tpm: Positive | None = None
+    region: str | None = None
+    models: list[str] | None = None  # only these model ids; None: all
+    headers: dict[str, str] = field(default_factory=dict)
+    timeouts: Timeouts = field(default_factory=Timeouts)
+    api_version: str | None = None  # Azure: with it, deployment paths; without, the v1 paths
+    deployments: dict[str, str] = field(default_factory=dict)  # Azure: model id -> deployment
+    tenant_id: str | None = None  # Azure Entra
+    client_id: str | None = None
+    client_secret: Secret | None = None
+    token_url: str | None = None  # where tokens come from, if not the cloud's own place
+    project: str | None = None  # Vertex
+    credentials: Secret | None = None  # Vertex: the service account's JSON (`file:sa.json`)
+    access_key_id: Secret | None = None  # Bedrock
+    secret_access_key: Secret | None = None
+    session_token: Secret | None = None
+    gguf: str | None = None  # local: another model file; its name is the model's
+    context_window: Positive | None = None  # local: tokens of context to allocate
+
+
+class Price(Struct, forbid_unknown_fields=True, kw_only=True):
+    """USD per million tokens."""
+
+    input: Money = 0
+    cached_input: Money | None = None
+    cache_write: Money | None = None
+    output: Money = 0
+    audio_input: Money | None = None
+    audio_output: Money | None = None
+
+
+class Model(Struct, forbid_unknown_fields=True, kw_only=True):
+    """A public name for an ordered list of interchangeable targets; a nested list is a set of equals."""
+
+    name: str
+    targets: list[str | list[str]]
+    price: Price | None = None
+    context_window: Positive | None = None
+    max_output_tokens: Positive | None = None
+    capabilities: list[str] | None = None
+    quality: Share | None = None
+    timeouts: Timeouts = field(default_factory=Timeouts)
+    aliases: list[str] = field(default_factory=list)
+
+    def tiers(self) -> list[list[str]]:
+        """The targets, in order of preference; each entry is a set of equals."""
+        return [tier if isinstance(tier, list) else [tier] for tier in self.targets]
+
+
+class Constraints(Struct, forbid_unknown_fields=True, kw_only=True):
+    max_cost_usd: Money | None = None
+    max_ttft_ms: Money | None = None
+    max_total_ms: Money | None = None
+    min_quality: Share | None = None
+    needs: list[str] = field(default_factory=list)
+    region: str | None = None
+    providers: list[str] = field(default_factory=list)
+
+
+class Route(Struct, forbid_unknown_fields=True, kw_only=True):
+    name: str
+    models: list[str]
+    mode: Mode = "balanced"
+    constraints: Constraints = field(default_factory=Constraints)
+    artifact: str | None = None
+
+
+class Voice(Struct, forbid_unknown_fields=True, kw_only=True):
+    stt: str = "local"
+    tts: str = "local"
+    turn: str = "local"
+
+
+class Config(Struct, forbid_unknown_fields=True, kw_only=True):
+    server: Server = field(default_factory=Server)
+    state: State = field(default_factory=State)
+    access: Access = field(default_factory=Access)
+    providers: list[Provider] = field(default_factory=list)
+    accounts: list[Account] = field(default_factory=list)
+    models: list[Model] = field(default_factory=list)
+    routes: list[Route] = field(default_factory=list)
+    voice: Voice = field(default_factory=Voice)
+
+
+def load(path: Path, environ: Mapping[str, str] = os.environ) -> Config:
+    """The config in the file at `path`. Raises `ConfigError`."""
+    try:
+        text = path.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"{path}: can't be read: {error.strerror}") from None
+    return parse(text, path.name, path.parent, environ)
+
+
+def parse(text: bytes, name: str, folder: Path, environ: Mapping[str, str]) -> Config:
+    """The config in TOML `text`. `folder` is where relative `file:` paths start. Raises `ConfigError`."""
+    try:
+        data = tomllib.loads(text.decode())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{name}: not valid TOML: {error}") from None
+    data = _resolve(data, "", name, folder, environ)
+    try:
+        config = msgspec.convert(data, Config, dec_hook=_read_secret)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"{name}: {_explain(str(error), data)}") from None
+    for problem in _problems(config):
+        raise ConfigError(f"{name}: {problem}")
+    return config
+
+
+def _read_secret(kind: type, value: object) -> Secret:
+    if kind is Secret and isinstance(value, str):
+        return Secret(value)
+    raise ValueError(f"Expected `str`, got `{type(value).__name__}`")
+
+
+def _resolve(value: Any, path: str, name: str, folder: Path, environ: Mapping[str, str]) -> Any:
+    """`value` with every `env:NAME` and `file:PATH` string replaced by what it stands for."""
+    if isinstance(value, dict):
+        return {k: _resolve(v, f"{path}.{k}" if path else k, name, folder, environ) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_resolve(v, f"{path}[{i}]", name, folder, environ) for i, v in enumerate(value)]
+    if not isinstance(value, str):
+        return value
+    if value.startswith("env:"):
+        variable = value[4:]
+        if variable not in environ:
+            raise ConfigError(f"{name}: {path}: the environment has no variable {variable}: set it, or change the key")
+        return environ[variable]
+    if value.startswith("file:"):
+        if path.rpartition(".")[2] in {"tls_cert", "tls_key", "ca_file", "gguf", "artifact"}:
+            return str(folder / Path(value[5:]).expanduser())
+        try:
+            return (folder / Path(value[5:]).expanduser()).read_text().strip()
+        except OSError as error:
+            raise ConfigError(f"{name}: {path}: can't read {value[5:]}: {error.strerror}") from None
+    return value
+
+
+_WORDS = (  # msgspec's words, and ours
+    (" | null", ""),
+    ("`", ""),
+    ("int >= 1", "a whole number above 0"),
+    ("int", "a whole number"),
+    ("float", "a number"),
+    ("str", "a string"),
+    ("bool", "true or false"),
+    ("array", "a list"),
+    ("object", "a table"),
+    (" > 0.0", " above 0"),
+    (" | ", " or "),
+)
+
+
+def _explain(problem: str, data: Any) -> str:
+    """msgspec's words as `path: expected …, got …`."""
+    words, _, where = problem.partition(" - at `$")
+    path = where.rstrip("`").removeprefix(".")
+    if unknown := re.match(r"Object contains unknown field `(.+)`", words):
+        near = difflib.get_close_matches(unknown[1], _known_keys(path), 1)
+        mend = f"did you mean {near[0]}?" if near else "the known ones are " + ", ".join(sorted(_known_keys(path)))
+        return f"{path}.{unknown[1]}: no such key: {mend}".removeprefix(".")
+    if missing := re.match(r"Object missing required field `(.+)`", words):
+        return f"{path}.{missing[1]}: is required".removeprefix(".")
+    got = "" if re.search(r"(key|secret|token|credentials|headers\[\.\.\.\])$", path) else _shown(_at(data, path))
+    if words.startswith("Invalid enum value"):
+        info = _type_at(path)
+        allowed = info.values if isinstance(info, inspect.LiteralType) else ()
+        return f"{path}: expected one of " + ", ".join(str(word) for word in allowed) + f", got {got}"
+    expected = words.removeprefix("Expected ").partition(", got ")[0]
+    if expected.startswith(("`int", "int")) and ">" not in expected and _above_zero(_type_at(path)):
+        expected = "`int >= 1`"
+    for theirs, ours in _WORDS:
+        expected = re.sub(rf"\b{theirs}\b" if theirs.isalpha() else re.escape(theirs), ours, expected)
+    return f"{path or 'the file'}: expected {expected}" + (f", got {got}" if got else "")
+
+
+def _type_at(path: str) -> inspect.Type | None:
+    """The declared type of the value at `path` (`accounts[...].rpm`), without `None`."""
+    info: inspect.Type | None = inspect.type_info(Config)
+    for step in re.findall(r"[^.\[\]]+|\[[^\]]*\]", path):
+        if isinstance(info, inspect.StructType):
+            info = next((f.type for f in info.fields if f.name == step), None)
+        elif isinstance(info, inspect.ListType):
+            info = info.item_type
+        if isinstance(info, inspect.UnionType):
+            info = next(t for t in info.types if not isinstance(t, inspect.NoneType))
+    return info
+
+
+def _known_keys(path: str) -> list[str]:
+    info = _type_at(path)
+    return [f.name for f in info.fields] if isinstance(info, inspect.StructType) else []
+
+
+def _above_zero(info: inspect.Type | None) -> bool:
+    return isinstance(info, inspect.IntType) and info.gt == 0
+
+
+def _at(data: Any, path: str) -> Any:
+    for step in re.findall(r"[^.\[\]]+", path):
+        try:
+            data = data[int(step)] if isinstance(data, list) else data[step]
+        except (KeyError, IndexError, ValueError, TypeError):
+            return None
+    return data
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, str):
+        return f'"{value}"'
+    if isinstance(value, dict | list):
+        return "a table" if isinstance(value, dict) else "a list"
+    return str(value).lower()
+
+
+def _problems(config: Config) -> list[str]:
+    """What the types can't say: names that clash or don't exist."""
+    problems: list[str] = []
+    named = {
+        "providers": [provider.name for provider in config.providers],
+        "accounts": [account.name for account in config.accounts],
+        "models and routes": [entry.name for entry in (*config.models, *config.routes)],
+    }
+    for kind, names in named.items():
+        twice = {name for name in names if names.count(name) > 1}
+        problems += [f'{kind}: the name "{name}" is used twice: names must differ' for name in sorted(twice)]
+    for i, model in enumerate(config.models):
+        bad = [target for tier in model.tiers() for target in tier if "/" not in target]
+        problems += [f'models[{i}].targets: expected "provider/model-id", got "{target}"' for target in bad]
+        if not model.targets:
+            problems.append(f"models[{i}].targets: expected at least one target")
+    known = {model.name for model in config.models}
+    for i, route in enumerate(config.routes):
+        unknown = [name for name in route.models if name not in known and "/" not in name]
+        problems += [f'routes[{i}].models: no model is named "{name}": declare it in [[models]]' for name in unknown]
+    if bool(config.server.tls_cert) != bool(config.server.tls_key):
+        problems.append("server.tls_cert and server.tls_key: give both or none")
+    return problems
