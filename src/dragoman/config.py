@@ -336,7 +336,7 @@ def _problems(config: Config) -> list[str]:
     named = {
         "providers": [provider.name for provider in config.providers],
         "accounts": [account.name for account in config.accounts],
-        "models and routes": [entry.name for entry in (*config.models, *config.routes)],
+        "models and routes": [m.name for m in config.models] + [r.name for r in config.routes],
     }
     for kind, names in named.items():
         twice = {name for name in names if names.count(name) > 1}
