@@ -1,0 +1,156 @@
+"""One response being received."""
+
+import asyncio
+from collections.abc import Callable
+from types import TracebackType
+from typing import Protocol, TypeVar
+
+from dragoman.wire.decode import Decoder, decoder
+from dragoman.wire.errors import BodyTooLarge, ConnectionLost, WireError
+
+T = TypeVar("T")
+
+
+class Source(Protocol):
+    """What a reply needs of the connection that it comes from."""
+
+    def expect_more(self) -> asyncio.Future[None]:
+        """A future for the next arrival; starts the idle clock."""
+
+    def drained(self) -> None:
+        """All that had arrived was taken."""
+
+    def abandon(self, error: BaseException) -> None:
+        """Nobody wants the rest: close, and let the reply end with `error`."""
+
+
+class Reply:
+    """The head of a response, and its body as it comes.
+
+    `status` and `headers` (names in lower case) are there from the start. The connection belongs to the reply until
+    the body is complete; whoever does not read to the end calls `close`, or uses the reply as a context manager.
+    One reader at a time.
+    """
+
+    __slots__ = ("_by_name", "_decoder", "_end", "_parts", "_source", "headers", "status")
+
+    def __init__(self, source: Source, parts: list[bytes]) -> None:
+        self.status = 0
+        self.headers: list[tuple[bytes, bytes]] = []
+        self._by_name: dict[bytes, bytes] | None = None
+        self._parts = parts  # what has arrived and was not taken; the connection fills it
+        self._source: Source | None = source  # None once nothing more will come
+        self._end: BaseException | None = None  # how it ended, if not well
+        self._decoder: Decoder | None = None
+
+    def header(self, name: bytes) -> bytes | None:
+        """The first value of the header `name`, which is given in lower case."""
+        if self._by_name is None:
+            self._by_name = dict(reversed(self.headers))
+        return self._by_name.get(name)
+
+    @property
+    def complete(self) -> bool:
+        """The whole body has arrived (it may not have been taken yet)."""
+        return self._source is None and self._end is None
+
+    async def chunk(self) -> bytes:
+        """All of the body that has arrived and was not taken yet, as it was sent; b"" at the end.
+
+        Waits only if there is nothing. Raises `BodyTruncated`, `TimedOut`, `ProtocolBroken`, `ConnectionLost`, after
+        all that had come before was given out.
+        """
+        parts = self._parts
+        source = self._source
+        if not parts and source is not None:
+            try:
+                await source.expect_more()
+            except asyncio.CancelledError:
+                self.close()
+                raise
+            parts = self._parts
+            source = self._source
+        if not parts:
+            if self._end is not None:
+                raise self._end
+            return b""
+        if len(parts) == 1:
+            data = parts.pop()
+        else:
+            data = b"".join(parts)
+            parts.clear()
+        if source is not None:
+            source.drained()
+        return data
+
+    async def decoded(self) -> bytes:
+        """Like `chunk`, with the content-encoding undone; b"" only at the end. Also raises `BodyUndecodable`."""
+        if self._decoder is None:
+            self._decoder = self._find_decoder()
+        if self._decoder is None:
+            return await self.chunk()
+        while data := await self.chunk():
+            if plain := self._step(self._decoder.feed, data):
+                return plain
+        self._decoder.finish()
+        return b""
+
+    async def read(self, limit: int) -> bytes:
+        """The rest of the body, its content-encoding undone. Raises `BodyTooLarge` beyond `limit` bytes, and closes."""
+        if self._source is None and self._end is None and b"content-encoding" not in self._names():
+            body = b"".join(self._parts)
+            self._parts.clear()
+            if len(body) > limit:
+                raise BodyTooLarge(f"the body is more than {limit} bytes")
+            return body
+        if self._decoder is None:
+            self._decoder = self._find_decoder(limit)
+        pieces = []
+        size = 0
+        while piece := await self.decoded():
+            size += len(piece)
+            if size > limit:
+                self.close()
+                raise BodyTooLarge(f"the body is more than {limit} bytes")
+            pieces.append(piece)
+        return b"".join(pieces)
+
+    def settle(self, parts: list[bytes], error: BaseException | None) -> None:
+        """For the connection: nothing more will come; `parts` have arrived and are still to be read."""
+        self._parts = parts
+        self._end = error
+        self._source = None
+
+    def failure(self) -> BaseException:
+        """What ended a reply that never got its head."""
+        return self._end or ConnectionLost("the connection was closed", before_first_byte=True)
+
+    def close(self) -> None:
+        """Ends the exchange. The connection is closed, unless the body had arrived whole: then it is already back."""
+        if self._source is not None:
+            self._source.abandon(ConnectionLost("the reply was closed before its end"))
+
+    def __enter__(self) -> "Reply":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _names(self) -> dict[bytes, bytes]:
+        self.header(b"")
+        return self._by_name or {}
+
+    def _find_decoder(self, limit: int | None = None) -> Decoder | None:
+        encoding = self.header(b"content-encoding")
+        if encoding is None:
+            return None
+        return self._step(lambda data: decoder(data) if limit is None else decoder(data, limit), encoding)
+
+    def _step(self, step: Callable[[bytes], T], data: bytes) -> T:
+        try:
+            return step(data)
+        except WireError:
+            self.close()
+            raise
