@@ -18,6 +18,8 @@ class Quirks(Struct, frozen=True, kw_only=True):
     parallel_tool_calls: bool = True
     cache_control: bool = False  # takes Anthropic's cache_control marks on content parts
     documents: bool = True  # takes `file` parts
+    sampling_extras: bool = False  # takes top_k, min_p and repetition_penalty (vLLM, OpenRouter, …)
+    custom_tools: bool = True  # takes tools of free text; else they are written as functions
     # any dialect
     refuses: frozenset[str] = frozenset()  # further top-level request fields it rejects: dropped and named
     max_stop: int | None = None
