@@ -25,6 +25,7 @@ from dragoman.wire.reply import Reply
 Headers = bytes | Sequence[tuple[bytes, bytes]]
 _BODYLESS = frozenset((b"GET", b"HEAD", b"DELETE", b"OPTIONS", b"TRACE"))
 _DEFAULT = Timeouts()
+_TARGETS = 1024  # targets remembered as checked
 
 
 class Client:
@@ -49,7 +50,9 @@ class Client:
         self._proxies = proxies
         self._idle_limit = idle_limit
         self._pool = Pool(self._make, limit, per_origin)
+        self._queue = self._pool.queue
         self._places: dict[Origin, Place] = {}
+        self._targets: set[bytes] = set()  # found good; a gateway asks for the same few again and again
 
     async def send(
         self,
@@ -73,18 +76,18 @@ class Client:
             place = self._place(origin)
         verb = method.encode("ascii") if isinstance(method, str) else method
         head.check_method(verb)
-        head.check_target(target)
-        lines = _block(headers)
+        if target not in self._targets:
+            self._check(target)
+        lines = headers if type(headers) is Block else _block(headers)
         if extra:
             lines = Block(lines + head.block(extra))
         request = b"".join((verb, b" ", place.prefix, target, place.fixed, lines, _framing(verb, body)))
-        loop = asyncio.get_running_loop()
-        end = inf if timeouts.total is None else loop.time() + timeouts.total
+        end = inf if timeouts.total is None else asyncio.get_running_loop().time() + timeouts.total
         fresh = False
         while True:
             connection = (
                 place.idle.pop()
-                if place.idle and not fresh and not self._pool.queued
+                if place.idle and not fresh and not self._queue
                 else await self._connect(place, fresh, timeouts, end)
             )
             reply = connection.start(request, body, verb == b"HEAD", timeouts, end)
@@ -105,6 +108,11 @@ class Client:
         """Closes every connection; replies not yet whole end with `ConnectionLost`."""
         self._pool.close()
         await asyncio.sleep(0)  # lets the transports go
+
+    def _check(self, target: bytes) -> None:
+        head.check_target(target)
+        if len(self._targets) < _TARGETS:
+            self._targets.add(target)
 
     async def _connect(self, place: Place, fresh: bool, timeouts: Timeouts, end: float) -> Connection:
         now = asyncio.get_running_loop().time()
@@ -145,15 +153,11 @@ class Client:
 
 
 def _block(headers: Headers) -> Block:
-    if type(headers) is Block:
-        return headers
     return head.lines(headers) if isinstance(headers, bytes) else head.block(headers)
 
 
 def _framing(method: bytes, body: bytes | AsyncIterable[bytes]) -> bytes:
     """How the body's end is told, and the end of the head."""
-    if not isinstance(body, bytes):
-        return b"transfer-encoding: chunked\r\n\r\n"
-    if not body and method in _BODYLESS:
-        return b"\r\n"
-    return b"content-length: %d\r\n\r\n" % len(body)
+    if type(body) is bytes and (body or method not in _BODYLESS):
+        return b"content-length: %d\r\n\r\n" % len(body)
+    return b"\r\n" if body == b"" else b"transfer-encoding: chunked\r\n\r\n"

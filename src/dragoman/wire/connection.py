@@ -59,11 +59,12 @@ class Connection(asyncio.Protocol):
     """See the module. `place` is the home's own note of where this one belongs."""
 
     __slots__ = (
+        "_at",
         "_barren",
         "_deadline",
         "_done",
         "_end",
-        "_headers",
+        "_head",
         "_home",
         "_is_head",
         "_junk",
@@ -101,7 +102,8 @@ class Connection(asyncio.Protocol):
         self._reply: Reply | None = None
         self._waiter: Future[None] | None = None
         self._limits = Timeouts()
-        self._headers: list[tuple[bytes, bytes]] = []
+        self._head = b""  # what came before the body, interim responses included
+        self._at = 0  # where in it the present response begins
         self._parts: list[bytes] = []
         self._unread = 0
         self._barren = 0  # bytes that came without giving any body
@@ -117,27 +119,25 @@ class Connection(asyncio.Protocol):
         self._unsent = 0
         self._pump: Task[None] | None = None
         self._writable: Future[None] | None = None
-        self._parser = HttpResponseParser(_Callbacks(self))
+        self._parser = HttpResponseParser(_Callbacks(self, self._parts))
 
     # -- one exchange
 
     def start(
         self, head: bytes, body: bytes | AsyncIterable[bytes], is_head: bool, limits: Timeouts, end: float
     ) -> Reply:
-        """Writes a request; `head_arrived` then waits for its answer. `end` is on the loop's clock."""
+        """Writes a request, and waits with `head_arrived`. `end` is on the loop's clock."""
         reply = self._reply = Reply(self, self._parts)
         self._limits = limits
         self._is_head = is_head
-        self._barren = 0
-        self._headers.clear()  # trailers of the reply before
-        transport = self._transport
-        if type(body) is not bytes:
-            transport.write(head)
-            self._pump = self._loop.create_task(self._send_pieces(body))  # type: ignore[arg-type]  # not bytes
+        self._at = 0
+        if not isinstance(body, bytes):
+            self._transport.write(head)
+            self._pump = self._loop.create_task(self._send_pieces(body))
         elif len(body) < SPLIT_BODY:
-            transport.write(head + body if body else head)
+            self._transport.write(head + body)
         else:
-            transport.writelines((head, body))
+            self._transport.writelines((head, body))
         self._end = end
         self._wait(limits.first_byte)
         return reply
@@ -182,6 +182,8 @@ class Connection(asyncio.Protocol):
         if reply is None:
             self._close()  # unasked-for bytes while idle: nothing this peer says next can be trusted
             return
+        if not reply.status:
+            self._head = self._head + data if self._head else data
         try:
             self._parser.feed_data(data)
         except HttpParserError as error:
@@ -192,6 +194,7 @@ class Connection(asyncio.Protocol):
         if self._done:
             self._finish()
         elif self._parts:
+            self._barren = 0
             self._unread += len(data)
             waiter = self._waiter
             if waiter is not None:
@@ -231,20 +234,24 @@ class Connection(asyncio.Protocol):
 
     def head_complete(self) -> None:
         reply = self._reply
-        if reply is None:
-            return
-        headers = self._headers.copy()
-        self._headers.clear()
-        status = self._parser.get_status_code()
-        if len(headers) > HEADER_COUNT or _size(headers) > HEAD_LIMIT:
+        head = self._head
+        start = self._at
+        while head[start] in b"\r\n":
+            start += 1  # the parser passes empty lines before a response
+        end = head.find(b"\r\n\r\n", start) + 4
+        if reply is None or end > HEAD_LIMIT or head.count(b"\r\n", start, end) > HEADER_COUNT + 2:
             raise HeadersTooLarge(f"{self.where}: a response head above {HEADER_COUNT} lines or {HEAD_LIMIT} bytes")
+        status = self._parser.get_status_code()
         if status < 200:
+            self._at = end
             if status == 101:
                 raise ProtocolBroken(f"{self.where}: the peer switched protocols unasked")
             return
         self._keep = self._parser.should_keep_alive()
-        reply.headers = headers
+        reply.head = head[start:end]
         reply.status = status
+        self._head = b""
+        self._barren = 0
         if self._is_head:
             self._done = True
             self._keep = False  # the parser now expects a body that will not come
@@ -323,7 +330,7 @@ class Connection(asyncio.Protocol):
             how = f"was lost ({exc})" if exc else "was closed by the peer"
             error = ConnectionLost(
                 f"{self.where}: the connection {how} before the response's head was whole",
-                before_first_byte=not self._barren,
+                before_first_byte=not self._head,
             )
         elif exc is None and _ends_with_connection(reply):
             error = None
@@ -416,26 +423,16 @@ class Connection(asyncio.Protocol):
 
 
 class _Callbacks:
-    """What the parser calls. Pieces of body go straight into the list, without a line of Python."""
+    """What the parser calls. Pieces of body go straight into the list, and header lines nowhere (`Reply` cuts them out
+    of the head when asked), without a line of Python."""
 
-    __slots__ = ("on_body", "on_header", "on_headers_complete", "on_message_begin", "on_message_complete")
+    __slots__ = ("on_body", "on_headers_complete", "on_message_begin", "on_message_complete")
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, parts: list[bytes]) -> None:
         self.on_message_begin = connection.message_began
         self.on_headers_complete = connection.head_complete
-        self.on_body = connection._parts.append
+        self.on_body = parts.append
         self.on_message_complete = connection.message_complete
-
-        append = connection._headers.append
-
-        def on_header(name: bytes, value: bytes) -> None:
-            append((name.lower(), value))
-
-        self.on_header = on_header
-
-
-def _size(headers: list[tuple[bytes, bytes]]) -> int:
-    return sum([len(name) + len(value) + 4 for name, value in headers])
 
 
 def _ends_with_connection(reply: Reply) -> bool:

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 TOKEN = b"!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 VISIBLE = bytes(range(0x21, 0x7F))
 OURS = frozenset((b"host", b"content-length", b"transfer-encoding", b"connection", b"upgrade", b"te", b"trailer"))
+_COMMON = frozenset((b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE"))
 _BREAKS = re.compile(rb"[\r\n\0]")
 
 
@@ -46,6 +47,8 @@ def check_target(target: bytes) -> None:
 
 def check_method(method: bytes) -> None:
     """Raises `ValueError` unless `method` is a token, and not CONNECT (which asks for a tunnel, not a reply)."""
+    if method in _COMMON:
+        return
     if not method or method.translate(None, TOKEN) or method == b"CONNECT":
         raise ValueError(f"not a request method: {method[:80]!r}")
 

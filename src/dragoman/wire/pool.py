@@ -45,20 +45,15 @@ class Pool:
         self._count = 0
         self._places: set[Place] = set()
         self._standing: set[Connection] = set()
-        self._queue: deque[_Waiter] = deque()
+        self.queue: deque[_Waiter] = deque()  # while there is anybody in it, nobody may help himself
         self.closed = False
-
-    @property
-    def queued(self) -> bool:
-        """Somebody waits: nobody may help himself."""
-        return bool(self._queue)
 
     async def take(self, place: Place, *, fresh: bool = False) -> Connection:
         """A connection to `place`: a free one, or, with `fresh` or where there is none, a new one."""
         if self.closed:
             raise ConnectionLost("the client is closed", before_first_byte=True)
         self._places.add(place)
-        if not self._queue or self._may_pass(place):
+        if not self.queue or self._may_pass(place):
             if place.idle and not fresh:
                 return place.idle.pop()
             if self._find_room(place):
@@ -71,7 +66,7 @@ class Pool:
         place.idle.append(connection)
         if self.closed:
             connection.retire()
-        elif self._queue:
+        elif self.queue:
             self._serve()
 
     def forget(self, connection: Connection) -> None:
@@ -88,8 +83,8 @@ class Pool:
         self.closed = True
         for connection in list(self._standing):
             connection.abandon(ConnectionLost("the client was closed"))
-        while self._queue:
-            granted = self._queue.popleft().granted
+        while self.queue:
+            granted = self.queue.popleft().granted
             if not granted.done():
                 granted.set_exception(ConnectionLost("the client was closed", before_first_byte=True))
 
@@ -109,14 +104,14 @@ class Pool:
 
     async def _wait(self, place: Place, fresh: bool) -> Connection | None:
         waiter = _Waiter(place, fresh, asyncio.get_running_loop().create_future())
-        self._queue.append(waiter)
+        self.queue.append(waiter)
         try:
             return await waiter.granted
         except asyncio.CancelledError:
             if waiter.granted.done() and not waiter.granted.cancelled():
                 self._give_back(place, waiter.granted.result())
             else:
-                self._queue.remove(waiter)
+                self.queue.remove(waiter)
             raise
 
     def _give_back(self, place: Place, granted: Connection | None) -> None:
@@ -127,7 +122,7 @@ class Pool:
 
     def _may_pass(self, place: Place) -> bool:
         """Nobody in the queue could use what this one takes: all wait for other places that are full by themselves."""
-        return all(waiter.place is not place and waiter.place.count >= self._per_place for waiter in self._queue)
+        return all(waiter.place is not place and waiter.place.count >= self._per_place for waiter in self.queue)
 
     def _find_room(self, place: Place) -> bool:
         """Reserves a place for one more connection, if need be at the cost of an idle one elsewhere."""
@@ -154,12 +149,12 @@ class Pool:
         self._count -= 1
         if not place.count:
             self._places.discard(place)
-        if self._queue and not self.closed:
+        if self.queue and not self.closed:
             self._serve()
 
     def _serve(self) -> None:
         """Helps those in the queue who can be helped, oldest first."""
-        for waiter in list(self._queue):
+        for waiter in list(self.queue):
             if waiter.granted.done():
                 continue
             place = waiter.place
@@ -169,5 +164,5 @@ class Pool:
                 self._grant(waiter, None)
 
     def _grant(self, waiter: _Waiter, granted: Connection | None) -> None:
-        self._queue.remove(waiter)
+        self.queue.remove(waiter)
         waiter.granted.set_result(granted)

@@ -27,27 +27,39 @@ class Source(Protocol):
 class Reply:
     """The head of a response, and its body as it comes.
 
-    `status` and `headers` (names in lower case) are there from the start. The connection belongs to the reply until
+    `status` and the headers are there from the start. The connection belongs to the reply until
     the body is complete; whoever does not read to the end calls `close`, or uses the reply as a context manager.
     One reader at a time.
     """
 
-    __slots__ = ("_by_name", "_decoder", "_end", "_parts", "_source", "headers", "status")
+    __slots__ = ("_decoder", "_end", "_names", "_parts", "_source", "head", "status")
 
     def __init__(self, source: Source, parts: list[bytes]) -> None:
         self.status = 0
-        self.headers: list[tuple[bytes, bytes]] = []
-        self._by_name: dict[bytes, bytes] | None = None
+        self.head = b""  # status line, header lines, empty line, as the parser has found them valid
+        self._names = b""  # the head in lower case, once it was needed
         self._parts = parts  # what has arrived and was not taken; the connection fills it
         self._source: Source | None = source  # None once nothing more will come
         self._end: BaseException | None = None  # how it ended, if not well
         self._decoder: Decoder | None = None
 
+    @property
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        """Every header line, in order, names in lower case."""
+        pairs = []
+        for line in self.head[:-4].split(b"\r\n")[1:]:
+            name, _, value = line.partition(b":")
+            pairs.append((name.lower(), value.strip(b" \t")))
+        return pairs
+
     def header(self, name: bytes) -> bytes | None:
-        """The first value of the header `name`, which is given in lower case."""
-        if self._by_name is None:
-            self._by_name = dict(reversed(self.headers))
-        return self._by_name.get(name)
+        """The value of the first header called `name`, which is given in lower case."""
+        names = self._names or self._lower()
+        at = names.find(b"\r\n" + name + b":")
+        if at < 0:
+            return None
+        start = at + len(name) + 3
+        return self.head[start : names.find(b"\r\n", start)].strip(b" \t")
 
     @property
     def complete(self) -> bool:
@@ -97,7 +109,7 @@ class Reply:
 
     async def read(self, limit: int) -> bytes:
         """The rest of the body, its content-encoding undone. Raises `BodyTooLarge` beyond `limit` bytes, and closes."""
-        if self._source is None and self._end is None and b"content-encoding" not in self._names():
+        if self._source is None and self._end is None and b"\r\ncontent-encoding:" not in self._lower():
             body = b"".join(self._parts)
             self._parts.clear()
             if len(body) > limit:
@@ -138,9 +150,9 @@ class Reply:
     ) -> None:
         self.close()
 
-    def _names(self) -> dict[bytes, bytes]:
-        self.header(b"")
-        return self._by_name or {}
+    def _lower(self) -> bytes:
+        names = self._names = self.head.lower()
+        return names
 
     def _find_decoder(self, limit: int | None = None) -> Decoder | None:
         encoding = self.header(b"content-encoding")
