@@ -1,0 +1,275 @@
+"""Folds the journal into the database: each row once, whatever crashes when (law 9).
+
+How it works. One process folds at a time (a file lock). Per journal file, in bounded batches: the rows, what they add
+to the keys' spending, and how far the file is read are one transaction. So after a crash the database says exactly
+where to go on; and a row that is there already is passed over by its id. A file goes only when all of it is committed
+and nobody has it open for writing (see `journal`); then its mark goes too. A mark without a file is a crash between the
+two, and is swept by the next fold: file names are never used twice.
+"""
+
+import asyncio
+import fcntl
+import logging
+import os
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from dragoman.config import State
+from dragoman.ledger import journal
+from dragoman.ledger.row import Row
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from dragoman.ledger.store import Store
+
+BATCH = 2**20  # bytes of journal in one transaction
+_PRUNE_EVERY = 3600.0  # seconds
+_PRUNE_ROWS = 2000  # in one transaction
+_log = logging.getLogger("dragoman.ledger")
+_decode = msgspec.json.Decoder(Row).decode
+
+
+def fold(state: State, *, wait: bool = True, batch: int = BATCH) -> int:
+    """Books all whole rows of the journal, drops rows past `state.keep_days`; returns how many rows were new.
+
+    `wait`: for another fold that is running; else returns 0. Raises `StoreError`, `ConfigError`, and the database's own
+    errors; what was booked until then stays booked."""
+    if not journal.files(state.path) and not state.path.exists():
+        return 0
+    with _alone(state.path, wait) as alone:
+        if not alone:
+            return 0
+        from dragoman.ledger.store import Store
+
+        with Store(state) as store:
+            new = sum(_fold_file(store, path, batch) for path in journal.files(state.path))
+            _sweep(store, state.path)
+            _prune(store, time.time(), state.keep_days)
+            return new
+
+
+class Folder:
+    """Folds in a thread every `interval` seconds while the gateway runs, and once more when it ends (close the journal
+    before that, and its file goes too)."""
+
+    def __init__(self, state: State, interval: float = 5.0, folded: Callable[[], None] | None = None) -> None:
+        self._state = state
+        self._interval = interval
+        self._folded = folded  # called in the thread after a fold that had something to do
+        self._seen: list[tuple[str, int]] = []
+
+    async def run(self) -> None:
+        """Until cancelled. A fold that fails is logged and tried again: the journal keeps what it did not book."""
+        try:
+            while True:
+                await asyncio.sleep(self._interval)
+                await asyncio.to_thread(self.fold)
+        finally:
+            await asyncio.shield(asyncio.to_thread(self.fold, last=True))
+
+    def fold(self, last: bool = False) -> None:
+        """One fold, in this thread, if the journal changed; if it is the `last`, in any case."""
+        try:
+            if self._sizes() == self._seen and not (last and self._seen):
+                return
+            fold(self._state, wait=last)
+            self._seen = self._sizes()
+            if self._folded:
+                self._folded()
+        except Exception:
+            _log.exception("the journal could not be folded; nothing is lost, it is tried again")
+
+    def _sizes(self) -> list[tuple[str, int]]:
+        sizes = []
+        for path in journal.files(self._state.path):
+            try:
+                sizes.append((path.name, path.stat().st_size))
+            except FileNotFoundError:  # another process folded it
+                continue
+        return sizes
+
+
+@contextmanager
+def _alone(state: Path, wait: bool) -> Iterator[bool]:
+    """Whether this is the only fold; for as long as the context lasts."""
+    state.mkdir(parents=True, exist_ok=True, mode=0o700)
+    lock = os.open(state / "fold.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+    finally:
+        os.close(lock)
+
+
+def _fold_file(store: "Store", path: Path, batch: int) -> int:
+    from sqlalchemy import delete
+
+    from dragoman.ledger import schema
+
+    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        new = _book_rest(store, file, path, batch)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:  # it is being written to
+            return new
+        new += _book_rest(store, file, path, batch, last=True)  # what came between reading and locking
+        path.unlink()
+        with store.write() as connection:
+            connection.execute(delete(schema.folded).where(schema.folded.c.file == path.name))
+        return new
+    finally:
+        os.close(file)
+
+
+def _book_rest(store: "Store", file: int, path: Path, batch: int, last: bool = False) -> int:
+    """Books what is not booked yet of the file; returns how many rows were new. `last`: nobody writes to it."""
+    new, wanted = 0, batch
+    while True:
+        with store.write() as connection:
+            start = _position(connection, path.name)
+            data = os.pread(file, wanted, start)
+            whole = data.rfind(b"\n") + 1
+            if not whole:
+                if len(data) == wanted:  # one row longer than a batch
+                    wanted *= 2
+                    continue
+                if data and last:
+                    _log.warning("journal: %s ends in a row cut short: it was never completed", path.name)
+                return new
+            rows = _rows(data[:whole], path.name)
+            new += _book(connection, rows, path, start + whole)
+        wanted = batch
+
+
+def _rows(data: bytes, name: str) -> list[Row]:
+    rows, damaged = [], 0
+    for line in data.split(b"\n"):
+        if line:
+            try:
+                rows.append(_decode(line))
+            except msgspec.DecodeError:
+                damaged += 1
+    if damaged:
+        _log.warning("journal: %d rows of %s were cut short when they were written", damaged, name)
+    return rows
+
+
+def _book(connection: "Connection", rows: list[Row], path: Path, position: int) -> int:
+    """Rows, spending and position in one transaction; returns how many rows were new."""
+    from dragoman.ledger import schema
+    from dragoman.ledger.store import upsert
+
+    writer = journal.writer_of(path)
+    fresh = list({row.request_id: row for row in rows}.values())
+    attempt = connection.begin_nested()
+    if _insert(connection, fresh, writer) == len(fresh):
+        attempt.commit()
+    else:  # some are there already: only the others may count as spent
+        attempt.rollback()
+        fresh = _unknown(connection, fresh)
+        _insert(connection, fresh, writer)
+    spent: defaultdict[tuple[str, str], int] = defaultdict(int)
+    for row in fresh:
+        if row.key and row.cost:
+            spent[row.key, _day(row.time // 86400)] += row.cost
+    added = [(key, day, writer, cost) for (key, day), cost in spent.items()]
+    columns = ["key", "day", "writer", "cost"]
+    upsert(connection, schema.spending, columns, added, {"cost": lambda new: schema.spending.c.cost + new.cost})
+    upsert(
+        connection, schema.folded, ["file", "position"], [(path.name, position)], {"position": lambda new: new.position}
+    )
+    return len(fresh)
+
+
+_COLUMNS = [*Row.__struct_fields__, "day", "writer"]
+
+
+def _insert(connection: "Connection", rows: list[Row], writer: str) -> int:
+    """Inserts the rows whose id is not there; returns how many."""
+    from dragoman.ledger import schema
+    from dragoman.ledger.store import upsert
+
+    return upsert(connection, schema.usage, _COLUMNS, [_record(row, writer) for row in rows])
+
+
+def _record(row: Row, writer: str) -> tuple[Any, ...]:
+    """The row as `_COLUMNS` has it. Its two containers, the last fields, become JSON."""
+    *plain, lossy, tags = msgspec.structs.astuple(row)
+    texts = _text(lossy) if lossy else "[]", _text(tags) if tags else "{}"
+    return (*plain, *texts, _day(row.time // 86400), writer)
+
+
+def _text(value: list[str] | dict[str, str]) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+@lru_cache
+def _day(number: float) -> str:
+    return datetime.fromtimestamp(number * 86400, UTC).date().isoformat()
+
+
+def _unknown(connection: "Connection", rows: list[Row]) -> list[Row]:
+    """The rows that are not in the database."""
+    from sqlalchemy import select
+
+    from dragoman.ledger import schema
+
+    known: set[str] = set()
+    for i in range(0, len(rows), 1000):
+        some = schema.usage.c.request_id.in_([row.request_id for row in rows[i : i + 1000]])
+        known.update(connection.execute(select(schema.usage.c.request_id).where(some)).scalars())
+    return [row for row in rows if row.request_id not in known]
+
+
+def _position(connection: "Connection", name: str) -> int:
+    from sqlalchemy import select
+
+    from dragoman.ledger import schema
+
+    return connection.execute(select(schema.folded.c.position).where(schema.folded.c.file == name)).scalar() or 0
+
+
+def _sweep(store: "Store", state: Path) -> None:
+    """Forgets the marks of files of this state directory's journal that are gone."""
+    from sqlalchemy import delete, select
+
+    from dragoman.ledger import schema
+
+    with store.write() as connection:
+        names = connection.execute(select(schema.folded.c.file)).scalars().all()
+        gone = [name for name in names if not (state / journal.FOLDER / name).exists()]
+        if gone and connection.dialect.name == "sqlite":  # a shared database has marks of other nodes' files
+            connection.execute(delete(schema.folded).where(schema.folded.c.file.in_(gone)))
+
+
+def _prune(store: "Store", now: float, keep_days: int) -> None:
+    """Drops rows older than `keep_days`, at most once an hour, a bounded number in a transaction."""
+    from sqlalchemy import delete, select
+
+    from dragoman.ledger import schema
+    from dragoman.ledger.store import recall, remember
+
+    with store.write() as connection:
+        if now - float(recall(connection, "pruned") or 0) < _PRUNE_EVERY:
+            return
+        remember(connection, "pruned", repr(now))
+    old = select(schema.usage.c.request_id).where(schema.usage.c.time < now - keep_days * 86400).limit(_PRUNE_ROWS)
+    while True:
+        with store.write() as connection:
+            gone = connection.execute(delete(schema.usage).where(schema.usage.c.request_id.in_(old))).rowcount
+        if gone < _PRUNE_ROWS:
+            return

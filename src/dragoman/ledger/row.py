@@ -1,0 +1,52 @@
+"""One finished request, as the journal and the ledger keep it."""
+
+from msgspec import Struct, field
+
+from dragoman.canon import Usage
+
+
+class Row(Struct, omit_defaults=True, kw_only=True):
+    """One finished request, refused ones included. `request_id` is unique: a row is booked once, however often it is
+    read. `time` is Unix seconds, when the request came. Token totals are inclusive (see `canon.usage`), `cost` is
+    pico-dollars (None: no price is known), the times are milliseconds since the request came: `upstream` to the head
+    of the reply, `ttft` to its first content, `total` to its end. No secrets in it, and no content."""
+
+    request_id: str
+    time: float
+    key: str | None = None  # id of the gateway key; None where access is open
+    key_name: str | None = None
+    dialect: str = ""  # the client's
+    model: str = ""  # as asked for
+    target: str | None = None  # provider/model-id that answered; None where none did
+    account: str | None = None
+    decision: str | None = None
+    status: int = 200
+    error: str | None = None  # the kind, as in x-dragoman-error
+    stream: bool = False
+    attempts: int = 0
+    input: int = 0
+    cached: int = 0
+    cache_write: int = 0
+    cache_write_1h: int = 0
+    output: int = 0
+    reasoning: int = 0
+    audio_input: int = 0
+    audio_output: int = 0
+    estimated: bool = False
+    cost: int | None = None
+    admit: float | None = None
+    route: float | None = None
+    queue: float | None = None
+    upstream: float | None = None
+    ttft: float | None = None
+    total: float | None = None
+    lossy: list[str] = field(default_factory=list)
+    tags: dict[str, str] = field(default_factory=dict)
+
+    def count(self, usage: Usage) -> None:
+        """Takes the token counts of `usage`."""
+        self.input, self.output = usage.input, usage.output
+        self.cached, self.cache_write, self.cache_write_1h = usage.cached, usage.cache_write, usage.cache_write_1h
+        self.reasoning = usage.reasoning
+        self.audio_input, self.audio_output = usage.audio_input, usage.audio_output
+        self.estimated = usage.estimated
