@@ -1,0 +1,188 @@
+"""Gateway keys: 256 random bits each, of which only the SHA-256 is kept.
+
+A random secret of that length needs no salt and no slow hash: there is nothing to guess. A lookup hashes what the
+client sent and asks a dict for the whole digest, so its time says nothing about any key, and no two secrets can be
+taken for each other.
+"""
+
+import asyncio
+import hashlib
+import logging
+import secrets
+import time
+from typing import TYPE_CHECKING
+
+import msgspec
+from msgspec import Struct
+
+from dragoman.access.principal import Period, Principal
+from dragoman.config import State
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, Row
+
+    from dragoman.ledger.store import Store
+
+PREFIX = "dgm-"
+_CHANGES = "keys"  # the counter in `meta` that every change of a key adds 1 to
+_log = logging.getLogger("dragoman.access")
+
+
+class Key(Struct, kw_only=True):
+    """A gateway key's record; see `Principal` for what the limits mean. Times are Unix seconds."""
+
+    id: str
+    name: str
+    created: float
+    expires: float | None = None
+    budget: int | None = None
+    period: Period | None = None
+    rpm: int | None = None
+    tpm: int | None = None
+    models: list[str] | None = None
+    admin: bool = False
+    revoked: float | None = None
+
+    def principal(self) -> Principal:
+        return Principal(
+            id=self.id,
+            name=self.name,
+            admin=self.admin,
+            models=None if self.models is None else frozenset(self.models),
+            rpm=self.rpm,
+            tpm=self.tpm,
+            budget=self.budget,
+            period=self.period,
+            expires=self.expires,
+        )
+
+
+def digest(secret: str) -> str:
+    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def create(store: "Store", key: Key) -> str:
+    """Keeps `key` and returns its secret, which is nowhere else."""
+    from dragoman.ledger import schema
+
+    secret = PREFIX + secrets.token_urlsafe(32)
+    record = msgspec.structs.asdict(key)
+    record["models"] = None if key.models is None else msgspec.json.encode(key.models).decode()
+    with store.write() as connection:
+        connection.execute(schema.keys.insert().values(digest=digest(secret), **record))
+        _changed(connection)
+    return secret
+
+
+def new_id() -> str:
+    return "key_" + secrets.token_hex(6)
+
+
+def revoke(store: "Store", key_id: str, now: float) -> bool:
+    """Whether there was such a key to revoke. One that is revoked already stays so."""
+    from dragoman.ledger import schema
+
+    table = schema.keys
+    with store.write() as connection:
+        known = connection.execute(table.select().where(table.c.id == key_id)).first()
+        if known is None:
+            return False
+        if known.revoked is None:
+            connection.execute(table.update().where(table.c.id == key_id).values(revoked=now))
+            _changed(connection)
+        return True
+
+
+def stored(store: "Store") -> list[Key]:
+    """All keys, oldest first, revoked ones included."""
+    from dragoman.ledger import schema
+
+    with store.read() as connection:
+        return [_key(row) for row in connection.execute(schema.keys.select().order_by(schema.keys.c.created))]
+
+
+def _key(row: "Row[tuple[object, ...]]") -> Key:
+    fields = dict(row._mapping)
+    del fields["digest"]
+    if fields["models"] is not None:
+        fields["models"] = msgspec.json.decode(str(fields["models"]))
+    return msgspec.convert(fields, Key)
+
+
+def _changed(connection: "Connection") -> None:
+    from dragoman.ledger.store import recall, remember
+
+    remember(connection, _CHANGES, str(int(recall(connection, _CHANGES) or 0) + 1))
+
+
+class KeyBook:
+    """The keys in memory, for the hot path. `find` is the only thing a request needs; `load` and `refresh` read the
+    database, in a thread. Call `refresh` every second: a key made or revoked elsewhere then counts within one."""
+
+    _PATIENCE = 1.0  # seconds between two looks for keys that nobody knows
+
+    def __init__(self, state: State, admin_key: str | None = None) -> None:
+        self._state = state
+        self._fixed: dict[str, Principal] = {}
+        if admin_key:
+            self._fixed[digest(admin_key)] = Principal(id="admin", name="access.admin_key", admin=True)
+        self._principals: dict[str, Principal] = dict(self._fixed)
+        self._changes: str | None = None
+        self._store: Store | None = None
+        self._looked = float("-inf")
+        self._loading: asyncio.Task[bool] | None = None
+
+    def find(self, secret: str) -> Principal | None:
+        """Who `secret` stands for. Expiry is the `Limiter`'s to judge."""
+        return self._principals.get(hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest())
+
+    def budgeted(self) -> bool:
+        """Whether any key has a budget."""
+        return any(principal.budget is not None for principal in self._principals.values())
+
+    def load(self) -> bool:
+        """Reads the keys if they changed since the last time; returns whether they did. Blocks: call it in a thread.
+        Raises `StoreError`, `ConfigError`, and the database's own errors; the keys then stay as they were."""
+        from dragoman.ledger import schema
+        from dragoman.ledger.store import Store, recall
+
+        if self._store is None:
+            self._store = Store(self._state)
+        with self._store.read() as connection:
+            changes = recall(connection, _CHANGES) or "0"
+            if changes == self._changes:
+                return False
+            rows = connection.execute(schema.keys.select().where(schema.keys.c.revoked.is_(None))).all()
+        self._principals = {**{row.digest: _key(row).principal() for row in rows}, **self._fixed}
+        self._changes = changes
+        return True
+
+    async def refresh(self) -> bool:
+        """`load` in a thread; several callers share one. A failure is logged, and the keys stay as they were."""
+        if self._loading is None:
+            self._loading = asyncio.create_task(asyncio.to_thread(self.load))
+            self._loading.add_done_callback(self._loaded)
+        try:
+            return await asyncio.shield(self._loading)
+        except asyncio.CancelledError:
+            raise
+        except Exception:
+            _log.exception("the keys could not be read; the ones known stay in force")
+            return False
+
+    async def look_again(self, secret: str) -> Principal | None:
+        """`find`, after a refresh: for a secret that `find` doesn't know. Refreshes at most once a second, however many
+        unknown secrets are tried."""
+        now = time.monotonic()
+        if now - self._looked >= self._PATIENCE or self._loading is not None:
+            self._looked = now
+            await self.refresh()
+        return self.find(secret)
+
+    def close(self) -> None:
+        if self._store is not None:
+            self._store.close()
+            self._store = None
+
+    def _loaded(self, _: "asyncio.Task[bool]") -> None:
+        self._loading = None

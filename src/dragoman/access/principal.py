@@ -1,0 +1,26 @@
+"""Who a gateway key stands for, and what that one may."""
+
+from typing import Literal, TypeAlias
+
+from msgspec import Struct
+
+Period: TypeAlias = Literal["day", "month"]
+
+
+class Principal(Struct, frozen=True, kw_only=True):
+    """`budget` is pico-dollars per `period` (None: for the key's whole life); periods are UTC's. `rpm`, `tpm`: requests
+    and tokens in any 60 seconds. `models`: the names (models, routes, provider/model-id) that may be asked for; None:
+    all. `expires` is Unix seconds."""
+
+    id: str
+    name: str = ""
+    admin: bool = False
+    models: frozenset[str] | None = None
+    rpm: int | None = None
+    tpm: int | None = None
+    budget: int | None = None
+    period: Period | None = None
+    expires: float | None = None
+
+    def allows(self, model: str) -> bool:
+        return self.models is None or model in self.models
