@@ -1,0 +1,20 @@
+"""Fixtures that any test may use."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+
+from fakes import Fake, start
+
+
+@pytest.fixture
+def provider() -> Iterator[Callable[..., Any]]:
+    """Starts fake providers, `provider("anthropic", keys={"k"})`, and stops them after the test."""
+    with ExitStack() as stack:
+
+        def begin(dialect: str, **options: Any) -> Fake:
+            return stack.enter_context(start(dialect, **options))
+
+        yield begin
