@@ -51,17 +51,18 @@ from dragoman.dialects.openai_chat.usage import read_usage
 from dragoman.wire import sse
 
 
-class _Function(Struct):
+# gc=False: they hold no cycles, and live for one chunk
+class _Function(Struct, gc=False):
     name: str | None = None
     arguments: Any = None
 
 
-class _Custom(Struct):
+class _Custom(Struct, gc=False):
     name: str | None = None
     input: str | None = None
 
 
-class _CallDelta(Struct):
+class _CallDelta(Struct, gc=False):
     index: int | None = None
     id: str | None = None
     function: _Function | None = None
@@ -69,13 +70,13 @@ class _CallDelta(Struct):
     extra_content: Any = None
 
 
-class _Audio(Struct):
+class _Audio(Struct, gc=False):
     id: str | None = None
     data: str | None = None
     transcript: str | None = None
 
 
-class _Delta(Struct):
+class _Delta(Struct, gc=False):
     content: str | list[Any] | None = None
     reasoning_content: str | None = None
     reasoning: str | None = None
@@ -88,12 +89,12 @@ class _Delta(Struct):
     reasoning_details: list[Any] | None = None
 
 
-class _Logprobs(Struct):
+class _Logprobs(Struct, gc=False):
     content: list[Any] | None = None
     refusal: list[Any] | None = None
 
 
-class _Choice(Struct):
+class _Choice(Struct, gc=False):
     index: int | None = 0
     delta: _Delta | None = None
     logprobs: _Logprobs | None = None
@@ -102,11 +103,11 @@ class _Choice(Struct):
     usage: JSON | None = None  # Moonshot
 
 
-class _Groq(Struct):
+class _Groq(Struct, gc=False):
     usage: JSON | None = None
 
 
-class _Chunk(Struct):
+class _Chunk(Struct, gc=False):
     choices: list[_Choice] | None = None
     id: str | None = None
     model: str | None = None
@@ -241,6 +242,8 @@ class StreamReader:
         events.append(Broken(failure=Failure(kind="stream_broken", message=message, status=502)))
 
     def _end(self, events: list[Event]) -> None:
+        if not self._begun:
+            self._begin(_Chunk(), events)
         self._finish(events)
         self._over = True
         events.append(End())
@@ -283,8 +286,8 @@ class StreamReader:
     def _delta(self, state: _State, delta: _Delta, logprobs: _Logprobs | None, events: list[Event]) -> None:
         thought = delta.reasoning or delta.reasoning_content
         content = delta.content
-        if content.__class__ is list:
-            content, more = listed_content(content)  # type: ignore[arg-type]  # it is a list here
+        if isinstance(content, list):
+            content, more = listed_content(content)
             thought = (thought or "") + more
         if thought:
             place = state.reasoning

@@ -205,12 +205,13 @@ def _tool_choice(fields: Fields) -> ToolChoice | None:
         named = choice.object(kind)
         if named is None:
             raise Malformed(choice.at(kind), "an object", None)
+        raw[kind] = dict(named.data)
         return ToolChoice(mode="tool", names=[named.must_text("name")], raw=raw)
     if kind == "allowed_tools":
         allowed = choice.object("allowed_tools")
         if allowed is None:
             raise Malformed(choice.at("allowed_tools"), "an object", None)
-        raw = {"type": kind, kind: dict(allowed.data)}
+        raw[kind] = dict(allowed.data)
         found = _mode(allowed.one_of("mode", {"auto", "required"}) or "auto")
         found.names = [_allowed_name(tool) for tool in allowed.objects("tools")]
         found.raw = raw
