@@ -1,0 +1,1 @@
+"""With which credential: accounts, their leases, cooldowns and health."""

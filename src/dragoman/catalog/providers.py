@@ -1,0 +1,207 @@
+"""The services we know: where they are, what they speak, how a key travels, and in what they differ. Data, not code.
+
+A new provider that speaks an existing dialect is one entry in `PROVIDERS`.
+"""
+
+from typing import Literal, TypeAlias
+
+from msgspec import Struct
+
+from dragoman.dialects.quirks import Quirks
+
+Auth: TypeAlias = Literal["bearer", "x-api-key", "api-key", "x-goog-api-key", "azure", "vertex", "sigv4", "none"]
+
+
+class Provider(Struct, frozen=True, kw_only=True):
+    """A service.
+
+    `base_url` is what the provider's official SDK takes as its base URL; `prefix` is what that SDK puts between it and
+    a dialect's path. `dialects`: what it speaks; a client of any other dialect is served through the first. `relays`:
+    the OpenAI endpoints without a model conversation (embeddings, audio, images, moderations) that it has. `embeds`:
+    the dialect of its embedding endpoint. `keyless`: it runs at home and needs no key.
+    """
+
+    name: str
+    base_url: str
+    dialects: tuple[str, ...] = ("openai-chat",)
+    prefix: str = ""
+    auth: Auth = "bearer"
+    env: tuple[str, ...] = ()
+    headers: tuple[tuple[str, str], ...] = ()
+    quirks: Quirks = Quirks()
+    embeds: str | None = None
+    relays: frozenset[str] = frozenset()
+    keyless: bool = False
+
+
+_OPENAI_RELAYS = frozenset({"audio/transcriptions", "audio/translations", "audio/speech", "images/generations",
+                            "images/edits", "moderations"})  # fmt: skip
+
+# An openai-chat service that follows the older names of the protocol, as most but OpenAI itself do.
+_COMPATIBLE = Quirks(
+    max_tokens_field="max_tokens", developer_role=False, user_field="user", strict_tools=True, documents=False
+)
+
+
+def _compatible(**changes: object) -> Quirks:
+    fields = {name: getattr(_COMPATIBLE, name) for name in _COMPATIBLE.__struct_fields__}
+    return Quirks(**(fields | changes))
+
+
+PROVIDERS: dict[str, Provider] = {
+    provider.name: provider
+    for provider in (
+        Provider(
+            name="openai",
+            base_url="https://api.openai.com/v1",
+            dialects=("openai-chat", "openai-responses"),
+            env=("OPENAI_API_KEY",),
+            embeds="openai",
+            relays=_OPENAI_RELAYS,
+        ),
+        Provider(
+            name="azure",
+            base_url="",  # every resource has its own
+            dialects=("openai-chat", "openai-responses"),
+            auth="azure",
+            env=("AZURE_OPENAI_API_KEY",),
+            embeds="openai",
+            relays=_OPENAI_RELAYS,
+        ),
+        Provider(
+            name="anthropic",
+            base_url="https://api.anthropic.com",
+            dialects=("anthropic",),
+            prefix="/v1",
+            auth="x-api-key",
+            env=("ANTHROPIC_API_KEY",),
+            headers=(("anthropic-version", "2023-06-01"),),
+        ),
+        Provider(
+            name="gemini",
+            base_url="https://generativelanguage.googleapis.com",
+            dialects=("gemini",),
+            prefix="/v1beta",
+            auth="x-goog-api-key",
+            env=("GEMINI_API_KEY", "GOOGLE_API_KEY"),
+            embeds="gemini",
+        ),
+        Provider(
+            name="vertex",
+            base_url="",  # made from region and project
+            dialects=("gemini",),
+            auth="vertex",
+            env=("GOOGLE_APPLICATION_CREDENTIALS",),
+            embeds="gemini",
+        ),
+        Provider(
+            name="bedrock",
+            base_url="",  # made from the region
+            dialects=("bedrock",),
+            auth="sigv4",
+            env=("AWS_BEARER_TOKEN_BEDROCK", "AWS_ACCESS_KEY_ID"),
+        ),
+        Provider(
+            name="mistral",
+            base_url="https://api.mistral.ai/v1",
+            env=("MISTRAL_API_KEY",),
+            quirks=_compatible(stream_usage=False, refuses=frozenset({"logit_bias", "user"})),
+            embeds="openai",
+        ),
+        Provider(
+            name="groq",
+            base_url="https://api.groq.com/openai/v1",
+            env=("GROQ_API_KEY",),
+            quirks=_compatible(reasoning_field="reasoning"),
+            relays=frozenset({"audio/transcriptions", "audio/translations", "audio/speech"}),
+        ),
+        Provider(
+            name="deepseek",
+            base_url="https://api.deepseek.com/v1",
+            env=("DEEPSEEK_API_KEY",),
+            quirks=_compatible(reasoning_field="reasoning_content", strict_tools=False),
+        ),
+        Provider(
+            name="openrouter",
+            base_url="https://openrouter.ai/api/v1",
+            env=("OPENROUTER_API_KEY",),
+            quirks=_compatible(reasoning_field="reasoning", cache_control=True, documents=True),
+            embeds="openai",
+        ),
+        Provider(
+            name="xai",
+            base_url="https://api.x.ai/v1",
+            env=("XAI_API_KEY",),
+            quirks=_compatible(reasoning_field="reasoning_content"),
+        ),
+        Provider(
+            name="together",
+            base_url="https://api.together.xyz/v1",
+            env=("TOGETHER_API_KEY",),
+            quirks=_compatible(reasoning_field="reasoning"),
+            embeds="openai",
+        ),
+        Provider(
+            name="fireworks",
+            base_url="https://api.fireworks.ai/inference/v1",
+            env=("FIREWORKS_API_KEY",),
+            quirks=_compatible(reasoning_field="reasoning_content"),
+            embeds="openai",
+        ),
+        Provider(
+            name="cerebras",
+            base_url="https://api.cerebras.ai/v1",
+            env=("CEREBRAS_API_KEY",),
+            quirks=_compatible(max_tokens_field="max_completion_tokens", reasoning_field="reasoning"),
+        ),
+        Provider(
+            name="perplexity",
+            base_url="https://api.perplexity.ai",
+            env=("PERPLEXITY_API_KEY",),
+            quirks=_compatible(refuses=frozenset({"tools", "tool_choice"})),
+        ),
+        Provider(
+            name="cohere",
+            base_url="https://api.cohere.com",
+            dialects=("cohere",),
+            env=("COHERE_API_KEY", "CO_API_KEY"),
+            embeds="cohere",
+        ),
+        Provider(
+            name="nvidia",
+            base_url="https://integrate.api.nvidia.com/v1",
+            env=("NVIDIA_API_KEY",),
+            quirks=_compatible(reasoning_field="reasoning_content"),
+            embeds="openai",
+        ),
+        Provider(
+            name="vllm",
+            base_url="http://127.0.0.1:8000/v1",
+            quirks=_compatible(reasoning_field="reasoning_content", strict_tools=False),
+            embeds="openai",
+            relays=frozenset({"audio/transcriptions"}),
+            keyless=True,
+        ),
+        Provider(
+            name="ollama",
+            base_url="http://127.0.0.1:11434",
+            dialects=("ollama",),
+            embeds="ollama",
+            keyless=True,
+        ),
+        Provider(
+            name="llamacpp",
+            base_url="http://127.0.0.1:8080/v1",
+            quirks=_compatible(reasoning_field="reasoning_content", strict_tools=False),
+            embeds="openai",
+            keyless=True,
+        ),
+        Provider(
+            name="local",
+            base_url="http://local.invalid/v1",  # replaced by the embedded engine's own address when it runs
+            quirks=_compatible(reasoning_field="reasoning_content", strict_tools=False),
+            embeds="openai",
+            keyless=True,
+        ),
+    )
+}

@@ -1,0 +1,90 @@
+"""`dragoman serve`: runs the gateway."""
+
+import logging
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dragoman import config
+from dragoman.catalog.discovery import discover
+
+LOCAL = frozenset({"127.0.0.1", "localhost", "::1"})
+
+
+def serve(
+    config_file: Annotated[Path | None, typer.Option("--config", help="The config file.")] = None,
+    host: Annotated[str | None, typer.Option(help="Where to listen.")] = None,
+    port: Annotated[int | None, typer.Option(help="Where to listen.")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes that answer.")] = None,
+    insecure_open: Annotated[
+        bool, typer.Option("--insecure-open", help="Let anyone who reaches this host in, without keys.")
+    ] = False,
+) -> None:
+    """Run the gateway."""
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s %(message)s", level=logging.INFO)
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+
+    def load() -> config.Config:
+        settings = config.load(config_file) if config_file else discover(os.environ)
+        server = settings.server
+        server.host, server.port = host or server.host, server.port if port is None else port
+        server.workers = workers or server.workers
+        if server.host not in LOCAL and settings.access.mode != "keys" and not insecure_open:
+            raise config.ConfigError(
+                f'server.host "{server.host}" can be reached from elsewhere: set access.mode = "keys", '
+                "or start with --insecure-open"
+            )
+        return settings
+
+    raise typer.Exit(run(load, config_file))
+
+
+def run(load: Callable[[], config.Config], watched: Path | None) -> int:
+    """Serves what `load` gives, until a signal ends it. Returns the exit status. Raises `ConfigError`."""
+    import uvloop
+
+    from dragoman.server.serve import Worker, listen
+    from dragoman.server.workers import supervise
+
+    settings = load()
+    listener = listen(settings)
+
+    def work(number: int) -> None:
+        worker = Worker(settings, load, watched, folds=number == 0)
+
+        def ready() -> None:
+            if number == 0:
+                print(banner(settings, listener.getsockname()[1]), file=sys.stderr, flush=True)
+
+        uvloop.run(worker.run_on(listener, ready))
+
+    if settings.server.workers == 1:
+        work(0)
+        return 0
+    return supervise(settings.server.workers, work)
+
+
+def banner(settings: config.Config, port: int) -> str:
+    """What is served, and one curl line to try."""
+    server = settings.server
+    scheme = "https" if server.tls_cert else "http"
+    host = "127.0.0.1" if server.host in {"0.0.0.0", "::"} else server.host  # noqa: S104 - only shown
+    url = f"{scheme}://{host}:{port}"
+    names = [model.name for model in settings.models] + [route.name for route in settings.routes]
+    if any(account.provider == "local" for account in settings.accounts) and "local" not in names:
+        names.append("local")
+    accounts = ", ".join(f"{account.name} ({account.provider})" for account in settings.accounts)
+    lines = [f"dragoman listens on {url}"]
+    lines.append(f"  accounts: {accounts or 'none: set OPENAI_API_KEY or another, or write a config'}")
+    lines.append(f"  models:   {', '.join([*names, 'provider/model-id of any account'])}")
+    if names:
+        key = " -H 'authorization: Bearer dgm-…'" if settings.access.mode == "keys" else ""
+        body = f'{{"model": "{names[-1]}", "messages": [{{"role": "user", "content": "Say hello."}}]}}'
+        lines.append(f"  try:      curl {url}/v1/chat/completions{key} -H 'content-type: application/json' -d '{body}'")
+    return "\n".join(lines)
+
+

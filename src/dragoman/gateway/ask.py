@@ -1,0 +1,122 @@
+"""What a call asks for, and how it is put to a target: relayed as it came, or converted.
+
+The relay lane (law 5) is open where the target speaks the client's dialect: only the top-level fields that the gateway
+owns are replaced, every other byte stays. It is closed to bodies that carry a seal (see `dialects.seal`): those hold
+another provider's reasoning, and must be read.
+"""
+
+import msgspec
+from msgspec import Raw, Struct, field
+
+from dragoman import dialects
+from dragoman.canon import Failed, Failure, Request
+from dragoman.catalog.directory import Target
+from dragoman.dialects import seal
+from dragoman.dialects.dialect import Unsayable, Upstream
+from dragoman.dialects.fields import Malformed, decode
+from dragoman.gateway.call import Call
+
+_read_fields = msgspec.json.Decoder(dict[str, Raw]).decode
+_encode = msgspec.json.Encoder().encode
+_SEAL = seal.MARK.encode()
+
+
+class Outgoing(Struct):
+    """A call as one target takes it. `request` is set in the convert lane, None in the relay lane."""
+
+    dialect: Upstream
+    path: str
+    body: bytes
+    lossy: list[str] = field(default_factory=list)
+    request: Request | None = None
+
+    @property
+    def relayed(self) -> bool:
+        return self.request is None
+
+    def read_request(self) -> Request:
+        """The client's request, which the convert lane has read."""
+        if self.request is None:
+            raise RuntimeError("in the relay lane the request is not read")
+        return self.request
+
+
+class Ask:
+    """A call's body, read as far as needed: its model and whether it streams at once, the whole only to convert it."""
+
+    def __init__(self, call: Call) -> None:
+        """Raises `Malformed`."""
+        self.call = call
+        try:
+            self.fields = _read_fields(call.body)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise Malformed("", f"a JSON object ({error})") from None
+        self.constraints = self.fields.pop("dragoman", None)
+        self.model = call.model or _text(self.fields, "model")
+        self.stream = call.stream if call.stream is not None else _flag(self.fields, "stream", call.stream_default)
+        self._request: Request | None = None
+        self._made: dict[tuple[str, str], Outgoing] = {}
+
+    @property
+    def withholds_usage(self) -> bool:
+        """The client streams in openai-chat and did not ask for the usage chunk that the gateway asks for."""
+        options = msgspec.json.decode(self.fields["stream_options"]) if "stream_options" in self.fields else None
+        return not (isinstance(options, dict) and options.get("include_usage") is True)
+
+    @property
+    def request(self) -> Request:
+        """The whole request. Raises `Malformed`."""
+        if self._request is None:
+            body = decode(self.call.body)
+            body.pop("dragoman", None)
+            self._request = (self.call.read_request or self.call.dialect.read_request)(body)
+            self._request.stream = self.stream
+            self._request.model = self.model
+        return self._request
+
+    def put_to(self, target: Target) -> Outgoing:
+        """The call as `target` takes it. Raises `Malformed`, or `Failed` where the target can't be asked this."""
+        key = (target.provider.name, target.model)
+        made = self._made.get(key)
+        if made is None:
+            made = self._made[key] = self._relayed(target) or self._converted(target)
+        return made
+
+    def _relayed(self, target: Target) -> Outgoing | None:
+        client = self.call.dialect
+        if (
+            client.NAME not in target.provider.dialects
+            or self.call.read_request is not None
+            or self.call.writer is not None
+            or _SEAL in self.call.body
+        ):
+            return None
+        fields = dict(self.fields)
+        client.retarget(fields, target.model, self.stream, target.provider.quirks)
+        return Outgoing(client, client.path(target.model, self.stream), _encode(fields))
+
+    def _converted(self, target: Target) -> Outgoing:
+        upstream = dialects.upstream(target.provider.dialects[0])
+        request = msgspec.structs.replace(self.request, model=target.model)
+        try:
+            written = upstream.write_request(request, target.provider.quirks)
+        except Unsayable as error:
+            raise Failed(Failure(kind="bad_request", status=400, message=str(error))) from None
+        lossy = [self.call.dialect.FIELD_NAMES.get(name, name) for name in written.lossy]
+        return Outgoing(upstream, upstream.path(target.model, self.stream), _encode(written.body), lossy, self.request)
+
+
+def _text(fields: dict[str, Raw], key: str) -> str:
+    value = msgspec.json.decode(fields[key]) if key in fields else None
+    if not isinstance(value, str) or not value:
+        raise Malformed(key, "the name of a model", value)
+    return value
+
+
+def _flag(fields: dict[str, Raw], key: str, default: bool) -> bool:
+    value = msgspec.json.decode(fields[key]) if key in fields else None
+    if value is None:
+        return default
+    if not isinstance(value, bool):
+        raise Malformed(key, "true or false", value)
+    return value

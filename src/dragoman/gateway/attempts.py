@@ -1,0 +1,216 @@
+"""From an ask to an upstream that answers: the plan of attempts, and what each failure means for the next."""
+
+import random
+import time
+from collections.abc import Iterator, Sequence
+from types import TracebackType
+
+from msgspec import Struct
+
+from dragoman import config
+from dragoman.accounts.choice import order, soonest
+from dragoman.accounts.pool import Pool, Seat
+from dragoman.canon import Failed, Failure
+from dragoman.catalog.directory import Model, Target
+from dragoman.gateway.ask import Ask, Outgoing
+from dragoman.gateway.call import Story
+from dragoman.wire.client import Client
+from dragoman.wire.errors import ConnectFailed, ProxyFailed, TimedOut, TlsFailed, WireError
+from dragoman.wire.origin import Timeouts
+from dragoman.wire.reply import Reply
+
+ERROR_BODY_LIMIT = 1024 * 1024
+_PASSED_ON = (
+    b"anthropic-beta",
+    b"openai-beta",
+    b"x-client-request-id",
+    b"idempotency-key",
+    b"session_id",
+    b"originator",
+)
+# failures that another account or target may not have; the rest are the client's own and come back at once
+_ELSEWHERE = frozenset({
+    "unauthorized", "forbidden", "budget_spent", "unknown_model", "not_found", "rate_limited", "overloaded",
+    "upstream_error", "upstream_timeout", "timeout", "method_not_allowed",
+})  # fmt: skip
+# what of several failures tells the client most, from most to least
+_TELLING = ("rate_limited", "overloaded", "upstream_timeout", "upstream_error", "unknown_model")
+
+
+class Answer(Struct):
+    """An upstream's reply that has begun well, with everything needed to bring it to its end. A context manager: on
+    leaving, the connection and the place on the account are given back."""
+
+    reply: Reply
+    seat: Seat
+    outgoing: Outgoing
+
+    def __enter__(self) -> "Answer":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.reply.close()
+        self.seat.account.give_back()
+
+
+class Attempts:
+    """Makes attempts until one answers."""
+
+    def __init__(self, client: Client, pool: Pool, defaults: config.Timeouts) -> None:
+        self._client = client
+        self._pool = pool
+        self._defaults = defaults
+
+    async def answer(self, ask: Ask, model: Model, story: Story) -> Answer:
+        """The first attempt that answers with success. Raises `Failed` with the failure that tells the client most."""
+        failures: list[Failure] = []
+        for seat, last in self._plan(model):
+            story.row.attempts += 1
+            story.row.target, story.row.account = seat.target.name, seat.account.name
+            result = await self._attempt(seat, ask, self._timeouts(model, seat, last, ask.stream), story)
+            if isinstance(result, Answer):
+                return result
+            failures.append(result)
+            if result.kind not in _ELSEWHERE:
+                break
+        raise Failed(self._most_telling(failures, model))
+
+    def _plan(self, model: Model) -> Iterator[tuple[Seat, bool]]:
+        """Whom to try, in order; the flag says that nobody is left after this one. Health is asked anew each time."""
+        tried: set[tuple[str, str]] = set()
+        for tier in model.tiers:
+            seats = self._seats(tier, tried)
+            while seats:
+                seat = seats[0]
+                tried.add((seat.account.name, seat.target.model))
+                yield seat, len(seats) == 1 and tier is model.tiers[-1]
+                seats = self._seats(tier, tried)
+
+    def _seats(self, tier: Sequence[Target], tried: set[tuple[str, str]]) -> list[Seat]:
+        now = time.monotonic()
+        seats = [seat for target in tier for seat in self._pool.seats(target)]
+        if tried:
+            seats = [seat for seat in seats if (seat.account.name, seat.target.model) not in tried]
+        return order(seats, now, random.random)
+
+    async def _attempt(self, seat: Seat, ask: Ask, timeouts: Timeouts, story: Story) -> Answer | Failure:
+        outgoing = ask.put_to(seat.target)
+        account = seat.account
+        account.take()
+        kept = False
+        try:
+            endpoint = account.endpoint(outgoing.path, seat.target.model)
+            headers = await account.credential.headers(self._client, endpoint, outgoing.body)
+            sent = story.elapsed()
+            story.row.queue = sent - (story.row.route or 0.0) - (story.row.admit or 0.0)
+            reply = await self._client.send(
+                endpoint.origin, b"POST", endpoint.target, headers, outgoing.body, timeouts=timeouts,
+                extra=_passed_on(ask, outgoing),
+            )  # fmt: skip
+            story.row.upstream = story.elapsed() - sent
+            if reply.status < 300:
+                kept = True
+                return Answer(reply, seat, outgoing)
+            with reply:
+                failure = outgoing.dialect.read_error(reply.status, await reply.read(ERROR_BODY_LIMIT))
+            failure.retry_after = _retry_after(reply) or failure.retry_after
+        except WireError as error:
+            failure = wire_failure(error)
+        finally:
+            if not kept:
+                account.give_back()
+        return self._blamed(failure, seat)
+
+    def _blamed(self, failure: Failure, seat: Seat) -> Failure:
+        """The failure as the client may see it, after the account was rested for its part in it."""
+        if failure.kind not in _ELSEWHERE:
+            return failure
+        account = seat.account
+        account.failed_with(failure.kind, failure.message, seat.target.model, time.monotonic(), failure.retry_after)
+        if failure.kind in {"unauthorized", "forbidden", "budget_spent"}:  # the gateway's trouble, not the client's
+            what = {"unauthorized": "refused the key", "forbidden": "denied access", "budget_spent": "is out of credit"}
+            return Failure(
+                kind="upstream_error",
+                status=502,
+                message=f'{seat.target.name}: the provider {what[failure.kind]} of account "{account.name}"',
+            )
+        return failure
+
+    def _timeouts(self, model: Model, seat: Seat, last: bool, stream: bool) -> Timeouts:
+        """Account over model over server; the last attempt may take all the time there is."""
+        levels = (seat.account.spec.timeouts, model.timeouts, self._defaults)
+        connect, idle, total, first = (
+            next((value for level in levels if (value := getattr(level, name)) is not None), None)
+            for name in ("connect", "idle", "total", "first_byte")
+        )
+        explicit = any(level.first_byte is not None for level in levels[:2])
+        if last and not explicit:
+            first = total
+        elif not stream and not explicit and first is not None:
+            first = max(first, 3 * seat.account.slowest(seat.target.model))
+        return Timeouts(connect=connect, first_byte=first, idle=idle, total=total)
+
+    def _most_telling(self, failures: list[Failure], model: Model) -> Failure:
+        if not failures:
+            return self._nobody_free(model)
+        if failures[-1].kind not in _ELSEWHERE:
+            return failures[-1]
+        kinds = [failure.kind for failure in failures]
+        kind = next((kind for kind in _TELLING if kind in kinds), kinds[-1])
+        failure = failures[kinds.index(kind)]
+        if kind == "rate_limited" and failure.retry_after is None:
+            failure.retry_after = self._soonest(model)
+        return failure
+
+    def _nobody_free(self, model: Model) -> Failure:
+        targets = [target for tier in model.tiers for target in tier]
+        if not any(self._pool.seats(target) for target in targets):
+            names = ", ".join(target.name for target in targets)
+            return Failure(
+                kind="unknown_model",
+                status=404,
+                message=f'model "{model.name}": no account serves any of its targets ({names}): add an account',
+            )
+        wait = self._soonest(model)
+        return Failure(
+            kind="rate_limited",
+            status=429,
+            message=f'model "{model.name}": all accounts are busy or cooling down; the first is back in {wait:.1f} s',
+            retry_after=wait,
+        )
+
+    def _soonest(self, model: Model) -> float:
+        return soonest([s for tier in model.tiers for t in tier for s in self._pool.seats(t)], time.monotonic())
+
+
+def _passed_on(ask: Ask, outgoing: Outgoing) -> list[tuple[bytes, bytes]]:
+    """The client's headers that mean something to the provider; only where the provider speaks the client's dialect."""
+    if not outgoing.relayed:
+        return []
+    headers = ask.call.headers
+    return [(name, headers[name]) for name in _PASSED_ON if name in headers]
+
+
+def wire_failure(error: WireError) -> Failure:
+    """An exchange that broke, as the client may hear of it."""
+    if isinstance(error, TimedOut):
+        return Failure(kind="upstream_timeout", status=504, message=f"the provider did not answer in time: {error}")
+    if isinstance(error, ConnectFailed | TlsFailed | ProxyFailed):
+        return Failure(kind="upstream_error", status=502, message=f"the provider can't be reached: {error}")
+    return Failure(kind="upstream_error", status=502, message=f"the provider's answer broke: {error}")
+
+
+def _retry_after(reply: Reply) -> float | None:
+    """Seconds, from `retry-after-ms` or `retry-after` (RFC 9110, section 10.2.3; dates are for the pool to come)."""
+    for name, scale in ((b"retry-after-ms", 0.001), (b"retry-after", 1.0)):
+        value = reply.header(name)
+        if value is not None:
+            try:
+                seconds = float(value) * scale
+            except ValueError:
+                continue
+            if 0 <= seconds < 86400 * 30:
+                return seconds
+    return None

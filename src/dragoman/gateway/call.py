@@ -1,0 +1,127 @@
+"""One client's call: what its surface recognised, how it is answered, and what is written down of it."""
+
+import itertools
+import math
+import secrets
+import time
+from collections.abc import Callable
+from typing import Protocol, TypeAlias
+
+from msgspec import Struct, field
+
+from dragoman.access.principal import Principal
+from dragoman.canon import JSON, Failure, Reply, Request, Usage
+from dragoman.dialects.dialect import Dialect, StreamWriter
+from dragoman.ledger.row import Row
+
+Headers: TypeAlias = list[tuple[bytes, bytes]]
+_PROCESS = secrets.token_hex(6)
+_COUNT = itertools.count()
+
+
+def new_id() -> str:
+    """A request id no other request of any worker has."""
+    return f"req_{_PROCESS}{next(_COUNT):08x}"
+
+
+class Out(Protocol):
+    """Where the answer goes. `start` once, `write` any number of times, `finish` once."""
+
+    async def start(self, status: int, headers: Headers) -> None: ...
+    async def write(self, data: bytes) -> None: ...
+    async def finish(self, data: bytes = b"") -> None: ...
+
+
+class Call(Struct, kw_only=True):
+    """A request as its surface recognised it; the body is still as it came.
+
+    `model` and `stream` are set where the dialect says them in the path. `headers` are the client's, lower-case names.
+    `stream_default` is what an absent `stream` field means. The last four stand in for the dialect's own where the
+    surface is a variant of it (Gemini's JSON array, Ollama's generate).
+    """
+
+    dialect: Dialect
+    body: bytes
+    headers: dict[bytes, bytes]
+    op: str = "generate"
+    query: bytes = b""
+    key: str | None = None
+    model: str | None = None
+    stream: bool | None = None
+    stream_default: bool = False
+    read_request: Callable[[JSON], Request] | None = None
+    write_reply: Callable[[Reply, Request], bytes] | None = None
+    writer: Callable[[Request], StreamWriter] | None = None
+    stream_type: str | None = None
+    id: str = field(default_factory=new_id)
+
+
+class Story:
+    """One call on its way: who asks, where the answer goes, and what is written down of it.
+
+    `book` writes the row, once; it is called right before the bytes that end the client's reply go out (law 9). Times
+    in the row are milliseconds.
+    """
+
+    __slots__ = ("_book", "_booked", "_started", "call", "out", "principal", "row", "usage")
+
+    def __init__(self, call: Call, out: Out, book: Callable[["Story"], None]) -> None:
+        self._started = time.perf_counter()
+        self._book = book
+        self._booked = False
+        self.call = call
+        self.out = out
+        self.principal: Principal | None = None
+        self.usage: Usage | None = None
+        self.row = Row(request_id=call.id, time=time.time(), dialect=call.dialect.NAME, decision="dec" + call.id[3:])
+
+    def elapsed(self) -> float:
+        return (time.perf_counter() - self._started) * 1000
+
+    def book(self) -> None:
+        if not self._booked:
+            self._booked = True
+            self._book(self)
+
+    def used(self, usage: Usage) -> None:
+        """The tokens it took, so far as known now."""
+        self.usage = usage
+        self.row.count(usage)
+
+    def headers(self, content_type: str) -> Headers:
+        """The headers every answered request carries (CONTRACT, "What every reply carries")."""
+        row = self.row
+        timing = (
+            f"admit;dur={row.admit or 0:.3f}, route;dur={row.route or 0:.3f}, "
+            f"queue;dur={row.queue or 0:.3f}, upstream;dur={row.upstream or 0:.3f}"
+        )
+        headers = [
+            (b"content-type", content_type.encode("latin-1")),
+            (b"x-request-id", row.request_id.encode()),
+            (b"x-dragoman-decision", (row.decision or "").encode()),
+            (b"x-dragoman-attempts", b"%d" % row.attempts),
+            (b"server-timing", timing.encode()),
+        ]
+        if row.target is not None and row.account is not None:
+            headers.append((b"x-dragoman-target", row.target.encode("latin-1", "replace")))
+            headers.append((b"x-dragoman-account", row.account.encode("latin-1", "replace")))
+        if row.lossy:
+            headers.append((b"x-dragoman-lossy", ",".join(row.lossy).encode("latin-1", "replace")))
+        return headers
+
+    async def whole(self, status: int, content_type: str, body: bytes, extra: Headers | None = None) -> None:
+        """Books, and answers with a whole body."""
+        self.row.status = status
+        headers = [*self.headers(content_type), (b"content-length", b"%d" % len(body)), *(extra or ())]
+        self.book()
+        await self.out.start(status, headers)
+        await self.out.finish(body)
+
+    async def refuse(self, failure: Failure) -> None:
+        """Books, and tells the client in its own dialect why there is no answer."""
+        self.row.error = failure.kind
+        extra = [(b"x-dragoman-error", failure.kind.encode())]
+        if failure.retry_after is not None:
+            extra.append((b"retry-after", b"%d" % max(1, math.ceil(failure.retry_after))))
+            extra.append((b"retry-after-ms", b"%d" % max(1, math.ceil(failure.retry_after * 1000))))
+        await self.whole(failure.status, "application/json", self.call.dialect.write_error(failure), extra)

@@ -1,0 +1,213 @@
+"""The story of one request: admit, route, lease, call, relay, settle.
+
+`Gateway` holds what lives as long as the process (connections, ledger, keys); `Serving` what one config gives (names,
+accounts). A reload swaps `Serving` whole; a request keeps the one it began with.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+
+import msgspec
+
+from dragoman import config
+from dragoman.access.keys import PREFIX, KeyBook
+from dragoman.access.limits import Limiter, Refused
+from dragoman.access.principal import Principal
+from dragoman.accounts.pool import Pool
+from dragoman.canon import Failed, Failure
+from dragoman.catalog.directory import Directory, Model
+from dragoman.catalog.prices import PriceBook, cost
+from dragoman.dialects.fields import Malformed
+from dragoman.gateway import lanes
+from dragoman.gateway.ask import Ask
+from dragoman.gateway.attempts import Answer, Attempts
+from dragoman.gateway.call import Call, Out, Story
+from dragoman.gateway.offers import Offers
+from dragoman.ledger.journal import Journal, JournalError
+from dragoman.ledger.row import Row
+from dragoman.wire.client import Client
+
+log = logging.getLogger("dragoman")
+
+
+class Serving:
+    """What one config gives: the names that can be asked for, and the accounts behind them."""
+
+    def __init__(self, settings: config.Config, client: Client, former: "Serving | None" = None) -> None:
+        """Raises `ConfigError`."""
+        self.settings = settings
+        self.prices = PriceBook(settings)
+        self.directory = Directory(settings, self.prices)
+        self.pool = Pool(settings, self.directory)
+        if former is not None:
+            self.pool.inherit(former.pool)
+        self.offers = Offers(client, self.pool)
+        self.attempts = Attempts(client, self.pool, settings.server.timeouts)
+
+
+class Gateway:
+    """Answers calls. One per process."""
+
+    def __init__(
+        self,
+        settings: config.Config,
+        *,
+        client: Client,
+        journal: Journal,
+        keys: KeyBook,
+        observe: Callable[[Row], None],
+    ) -> None:
+        self.client = client
+        self.serving = Serving(settings, client)
+        self.keys = keys
+        self.limiter = Limiter()
+        self._journal = journal
+        self._observe = observe
+
+    def reload(self, settings: config.Config) -> None:
+        """From now on, serve by `settings`. Raises `ConfigError`, and then nothing has changed."""
+        self.serving = Serving(settings, self.client, self.serving)
+
+    async def answer(self, call: Call, out: Out) -> None:
+        """Answers `call` on `out`, whatever happens; one row in the ledger, whatever happened."""
+        story = Story(call, out, self._book)
+        try:
+            await self.admit(story)
+            await WORK[call.op](self, self.serving, story)
+        except asyncio.CancelledError:
+            story.row.status, story.row.error = 499, "client_left"
+        except Failed as error:
+            await story.refuse(error.failure)
+        except Malformed as error:
+            await story.refuse(Failure(kind="bad_request", message=str(error), param=error.path or None))
+        except Exception:
+            log.exception("request %s broke the gateway", call.id)
+            failure = Failure(kind="internal", status=500, message="the gateway failed; its log has the details")
+            await story.refuse(failure)
+        finally:
+            story.book()
+
+    async def admit(self, story: Story) -> None:
+        """Who asks. Raises `Failed` where they may not: no key or a wrong one, over a limit, out of budget."""
+        key = story.call.key
+        principal = await self.who(key)
+        if principal is None:
+            if self.serving.settings.access.mode == "keys":
+                raise Failed(_unauthorized(key))
+        else:
+            story.principal = principal
+            story.row.key, story.row.key_name = principal.id, principal.name
+            try:
+                self.limiter.admit(principal, time.time())
+            except Refused as refused:
+                raise Failed(
+                    Failure(
+                        kind=refused.kind,
+                        status=refused.status,
+                        message=refused.message,
+                        retry_after=refused.retry_after,
+                    )
+                ) from None
+        story.row.admit = story.elapsed()
+
+    async def who(self, key: str | None) -> Principal | None:
+        """Who `key` stands for; None for a key that is not ours, which open access does not mind."""
+        if not key:
+            return None
+        principal = self.keys.find(key)
+        if principal is None and key.startswith(PREFIX):
+            principal = await self.keys.look_again(key)
+        return principal
+
+    def load_spending(self) -> None:
+        """What other workers and earlier runs spent, from the ledger; called in the folding thread."""
+        from dragoman.ledger.store import Store
+        from dragoman.ledger.usage import spending
+
+        if self.keys.budgeted():
+            with Store(self.serving.settings.state) as store:
+                self.limiter.load(spending(store, without=self._journal.writer))
+
+    def _book(self, story: Story) -> None:
+        row = story.row
+        row.total = story.elapsed()
+        if story.usage is not None and row.target is not None:
+            provider, _, model = row.target.partition("/")
+            price = self.serving.prices.find(provider, model)
+            row.cost = None if price is None else cost(story.usage, price)
+        try:
+            self._journal.append(row)
+        except JournalError as error:
+            log.critical("a request could not be booked: %s; its row: %s", error, msgspec.json.encode(row).decode())
+        if story.principal is not None:
+            tokens = row.input + row.output
+            self.limiter.settle(story.principal, time.time(), row.cost or 0, tokens)
+        self._observe(row)
+
+
+async def generate(gateway: Gateway, serving: Serving, story: Story) -> None:
+    """A reply from a model: relayed where client and target speak one dialect, converted else."""
+    ask = Ask(story.call)
+    model = find_model(serving, ask.model, story)
+    story.row.stream = ask.stream
+    answer = await serving.attempts.answer(ask, model, story)
+    with answer:
+        story.row.status = 200
+        check_losses(answer, story)
+        if not ask.stream:
+            await (lanes.relay_whole if answer.outgoing.relayed else lanes.convert_whole)(story, answer)
+            answer.seat.account.took(answer.seat.target.model, story.elapsed() / 1000)
+        elif answer.outgoing.relayed:
+            await lanes.relay_stream(story, answer, ask.withholds_usage)
+        else:
+            await lanes.convert_stream(story, answer)
+        if not story.row.error:
+            answer.seat.account.succeeded(answer.seat.target.model)
+
+
+WORK = {"generate": generate}
+
+
+def find_model(serving: Serving, name: str, story: Story) -> Model:
+    """The model of this name that the caller may use. Raises `Failed`."""
+    story.row.model = name
+    model = serving.directory.find(name)
+    if model is None or (story.principal is not None and not story.principal.allows(name)):
+        known = ", ".join(m.name for m in serving.directory.declared()[:20])
+        raise Failed(
+            Failure(
+                kind="unknown_model",
+                status=404,
+                message=f'no model is named "{name}": there '
+                + (f"are {known}, and " if known else "is only ")
+                + "provider/model-id of any account's provider",
+                param="model",
+            )
+        )
+    story.row.route = story.elapsed() - (story.row.admit or 0.0)
+    return model
+
+
+def check_losses(answer: Answer, story: Story) -> None:
+    """Notes what the target could not be told. Raises `Failed` where the client forbids any loss."""
+    lossy = story.row.lossy = answer.outgoing.lossy
+    if lossy and story.call.headers.get(b"x-dragoman-strict") == b"1":
+        raise Failed(
+            Failure(
+                kind="bad_request",
+                message=f"{answer.seat.target.name} can't be told {', '.join(lossy)}, and x-dragoman-strict: 1 forbids "
+                "leaving anything out",
+            )
+        )
+
+
+def _unauthorized(key: str | None) -> Failure:
+    what = "this gateway key is not known" if key else "no gateway key was sent"
+    return Failure(
+        kind="unauthorized",
+        status=401,
+        message=f"{what}: send one as `authorization: Bearer dgm-…` (or x-api-key, api-key, x-goog-api-key); "
+        "make one with `dragoman keys create`",
+    )

@@ -1,0 +1,161 @@
+"""Bringing an upstream's answer to the client: relayed or converted, whole or as a stream.
+
+Each function returns when the client has everything, and books right before the bytes that end it (law 9).
+"""
+
+import asyncio
+import time
+
+from dragoman.canon import Begin, Broken, End, Event, Failed, Failure, Request, Usage, Used
+from dragoman.dialects.dialect import Seen, StreamReader, StreamWriter
+from dragoman.dialects.fields import Malformed
+from dragoman.gateway.attempts import Answer, wire_failure
+from dragoman.gateway.call import Story
+from dragoman.gateway.tap import Tap
+from dragoman.wire.errors import WireError
+from dragoman.wire.reply import Reply
+from dragoman.wire.sse import FrameTooLong
+
+REPLY_LIMIT = 256 * 1024 * 1024
+LINGER = 1.0  # seconds an upstream may keep a stream open after its end mark
+
+
+async def relay_whole(story: Story, answer: Answer) -> None:
+    """The provider's whole reply, as it came. Raises `Failed` while nothing has gone out."""
+    try:
+        body = await answer.reply.read(REPLY_LIMIT)
+    except WireError as error:
+        raise Failed(wire_failure(error)) from None
+    usage = story.call.dialect.usage_of(body)
+    if usage is not None:
+        story.used(usage)
+    content_type = answer.reply.header(b"content-type") or b"application/json"
+    await story.whole(200, content_type.decode("latin-1"), body)
+
+
+async def convert_whole(story: Story, answer: Answer) -> None:
+    """The provider's whole reply in the client's dialect. Raises `Failed` while nothing has gone out."""
+    try:
+        reply = answer.outgoing.dialect.read_reply(await answer.reply.read(REPLY_LIMIT))
+    except WireError as error:
+        raise Failed(wire_failure(error)) from None
+    except Malformed as error:
+        raise Failed(_unreadable(error)) from None
+    reply.created = reply.created or int(time.time())
+    reply.id = reply.id or story.call.id
+    if reply.usage is not None:
+        story.used(reply.usage)
+    write = story.call.write_reply or story.call.dialect.write_reply
+    await story.whole(200, "application/json", write(reply, answer.outgoing.read_request()))
+
+
+async def relay_stream(story: Story, answer: Answer, withhold_usage: bool) -> None:
+    """The provider's stream, byte for byte; a break becomes the dialect's error event."""
+    dialect, reply, out = story.call.dialect, answer.reply, story.out
+    seen = Seen(withhold_usage=withhold_usage)
+    tap = Tap(dialect, seen)
+    data = await _first(reply)
+    await out.start(200, story.headers(dialect.STREAM_TYPE))
+    story.row.ttft = story.elapsed()
+    pieces = 0
+    failure: Failure | None = None
+    try:
+        while data:
+            data = tap.feed(data)
+            pieces += 1
+            if seen.ended or seen.failure:
+                break
+            if data:
+                await out.write(data)
+            data = await reply.decoded()
+        else:
+            data = tap.rest()
+        if seen.ended and not reply.complete:
+            data += await _rest(tap, answer)
+    except (WireError, FrameTooLong) as error:
+        failure, data = _broken(error), b""
+    finally:
+        _count(story, seen.usage, pieces)
+    if failure is None and not seen.ended and seen.failure is None:
+        failure = _broken(None)
+    if failure is not None:
+        data += dialect.StreamWriter(Request(dialect=dialect.NAME)).write([Broken(failure=failure)])
+    failure = failure or seen.failure
+    story.row.error = failure.kind if failure else None
+    story.book()
+    await out.finish(data)
+
+
+async def convert_stream(story: Story, answer: Answer) -> None:
+    """The provider's stream, event by event, in the client's dialect."""
+    call, reply, out = story.call, answer.reply, story.out
+    reader: StreamReader = answer.outgoing.dialect.StreamReader()
+    writer: StreamWriter = (call.writer or call.dialect.StreamWriter)(answer.outgoing.read_request())
+    data = await _first(reply)
+    await out.start(200, story.headers(call.stream_type or call.dialect.STREAM_TYPE))
+    story.row.ttft = story.elapsed()
+    usage: Usage | None = None
+    count = 0
+    events: list[Event] = []
+    try:
+        while True:
+            events = reader.feed(data) if data else reader.close()
+            count += len(events)
+            for event in events:
+                if type(event) is Used:
+                    usage = event.usage
+                elif type(event) is Begin:
+                    event.created = event.created or int(time.time())
+                    event.id = event.id or call.id
+            if not data or (events and type(events[-1]) in (End, Broken)):
+                break
+            if events and (text := writer.write(events)):
+                await out.write(text)
+            data = await reply.decoded()
+    except (WireError, FrameTooLong, Malformed) as error:
+        events = [Broken(failure=_broken(error))]
+    finally:
+        _count(story, usage, count)
+    if events and isinstance(events[-1], Broken):
+        story.row.error = events[-1].failure.kind
+    last = writer.write(events)
+    story.book()
+    await out.finish(last)
+
+
+async def _first(reply: Reply) -> bytes:
+    """The first piece of a stream; a break before it can still be told as an ordinary error."""
+    try:
+        return await reply.decoded()
+    except WireError as error:
+        raise Failed(wire_failure(error)) from None
+
+
+async def _rest(tap: Tap, answer: Answer) -> bytes:
+    """What comes between the end mark and the end of the connection: usually nothing, at once."""
+    kept = b""
+    try:
+        async with asyncio.timeout(LINGER):
+            while data := await answer.reply.decoded():
+                kept += tap.feed(data)
+    except (TimeoutError, WireError):
+        pass  # the stream is whole; how the connection ends does not matter any more
+    return kept
+
+
+def _count(story: Story, usage: Usage | None, frames: int) -> None:
+    """The stream's usage; where the provider told none (or was cut off), about a token a frame, marked estimated."""
+    story.used(usage if usage is not None else Usage(output=frames, estimated=True))
+
+
+def _broken(error: Exception | None) -> Failure:
+    if isinstance(error, WireError):
+        failure = wire_failure(error)
+        message = failure.message
+    else:
+        message = str(error) if error else "the provider closed the stream before its end"
+    return Failure(kind="stream_broken", status=502, message=message)
+
+
+def _unreadable(error: Malformed) -> Failure:
+    return Failure(kind="upstream_error", status=502, message=f"the provider's answer can't be read: {error}")

@@ -1,0 +1,260 @@
+"""The endpoints that ask no model: health, metrics, model lists, and Dragoman's own API."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Literal, TypeAlias, cast
+
+import msgspec
+from msgspec import Struct
+
+from dragoman.access.principal import Principal
+from dragoman.canon import Failure
+from dragoman.config import State
+from dragoman.dialects.ollama import models as ollama
+from dragoman.gateway import Gateway
+from dragoman.server import listings
+from dragoman.server.metrics import Metrics
+from dragoman.server.surfaces import gateway_key, guess_dialect
+
+if TYPE_CHECKING:
+    from dragoman.ledger.usage import By
+
+JSON_TYPE = "application/json"
+_BY = ("", "key", "model", "target", "account", "day")
+
+
+class Ask(Struct):
+    """A request to a page. `rest` is what of the path stands for an id."""
+
+    method: str
+    path: str
+    rest: str
+    headers: dict[bytes, bytes]
+    query: dict[str, list[str]]
+    body: bytes
+
+
+class Page(Struct):
+    """What a page answers."""
+
+    body: bytes
+    status: int = 200
+    content_type: str = JSON_TYPE
+
+
+Handler: TypeAlias = Callable[[Ask], Awaitable[Page]]
+
+
+class Denied(Exception):
+    """The page is not for this caller, or has nothing for it."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.message)
+        self.failure = failure
+
+
+class Pages:
+    """The pages of one worker."""
+
+    def __init__(self, gateway: Gateway, metrics: Metrics, draining: Callable[[], bool]) -> None:
+        self._gateway = gateway
+        self._metrics = metrics
+        self._draining = draining
+        self._exact: dict[tuple[str, str], Handler] = {
+            ("GET", "/"): self._greet,
+            ("GET", "/healthz"): self._health,
+            ("GET", "/readyz"): self._ready,
+            ("GET", "/metrics"): self._metrics_text,
+            ("GET", "/v1/models"): self._models,
+            ("GET", "/models"): self._models,
+            ("GET", "/openai/v1/models"): self._models,
+            ("GET", "/openai/models"): self._models,
+            ("GET", "/anthropic/v1/models"): self._anthropic_models,
+            ("GET", "/v1beta/models"): self._gemini_models,
+            ("GET", "/api/tags"): self._tags,
+            ("GET", "/api/ps"): self._running,
+            ("GET", "/api/version"): self._version,
+            ("POST", "/api/show"): self._show,
+            ("GET", "/dragoman/v1/usage"): self._usage,
+            ("GET", "/dragoman/v1/accounts"): self._accounts,
+            ("GET", "/dragoman/v1/keys"): self._keys,
+        }
+        self._by_prefix: tuple[tuple[str, str, Handler], ...] = (
+            ("GET", "/v1/models/", self._model),
+            ("GET", "/openai/v1/models/", self._model),
+            ("GET", "/anthropic/v1/models/", self._model),
+            ("GET", "/v1beta/models/", self._gemini_model),
+        )
+
+    def find(self, method: str, path: str) -> tuple[Handler, str] | None:
+        """The page at `path`, and the id in the path where it has one. HEAD is answered like GET."""
+        method = "GET" if method == "HEAD" else method
+        if handler := self._exact.get((method, path)):
+            return handler, ""
+        for verb, prefix, handler in self._by_prefix:
+            if verb == method and path.startswith(prefix):
+                return handler, path.removeprefix(prefix)
+        return None
+
+    async def answer(self, handler: Handler, ask: Ask) -> Page:
+        """The page, or its refusal in the envelope of whoever's path it is."""
+        try:
+            return await handler(ask)
+        except Denied as denied:
+            failure = denied.failure
+            return Page(guess_dialect(ask.path).write_error(failure), failure.status)
+
+    # health
+
+    async def _greet(self, ask: Ask) -> Page:
+        return Page(b"Ollama is running", content_type="text/plain; charset=utf-8")  # what Ollama's clients look for
+
+    async def _health(self, ask: Ask) -> Page:
+        return Page(b'{"status":"ok"}')
+
+    async def _ready(self, ask: Ask) -> Page:
+        return Page(b'{"status":"draining"}', 503) if self._draining() else Page(b'{"status":"ready"}')
+
+    async def _metrics_text(self, ask: Ask) -> Page:
+        settings = self._gateway.serving.settings
+        folder = settings.state.path / "metrics" if settings.server.workers > 1 else None
+        text = self._metrics.text(self._gateway.serving.pool.accounts.values(), folder)
+        return Page(text.encode(), content_type="text/plain; version=0.0.4; charset=utf-8")
+
+    # model lists
+
+    async def _entries(self, ask: Ask) -> list[listings.Entry]:
+        principal = await self._who(ask)
+        serving = self._gateway.serving
+        found = listings.entries(serving.directory, serving.settings, await serving.offers.fetch())
+        return [entry for entry in found if principal is None or principal.allows(entry.name)]
+
+    async def _models(self, ask: Ask) -> Page:
+        if b"anthropic-version" in ask.headers:
+            return await self._anthropic_models(ask)
+        if b"x-goog-api-key" in ask.headers:
+            return await self._gemini_models(ask)
+        return _json(listings.openai_list(await self._entries(ask)))
+
+    async def _anthropic_models(self, ask: Ask) -> Page:
+        return _json(listings.anthropic_list(await self._entries(ask)))
+
+    async def _gemini_models(self, ask: Ask) -> Page:
+        return _json(listings.gemini_list(await self._entries(ask)))
+
+    async def _model(self, ask: Ask) -> Page:
+        entry = await self._entry(ask, ask.rest)
+        if b"anthropic-version" in ask.headers or ask.path.startswith("/anthropic"):
+            return _json(listings.anthropic_model(entry))
+        return _json(listings.openai_model(entry))
+
+    async def _gemini_model(self, ask: Ask) -> Page:
+        return _json(listings.gemini_model(await self._entry(ask, ask.rest)))
+
+    async def _entry(self, ask: Ask, name: str) -> listings.Entry:
+        entry = next((entry for entry in await self._entries(ask) if entry.name == name), None)
+        if entry is not None:
+            return entry
+        model = self._gateway.serving.directory.find(name)
+        if model is None:
+            raise Denied(
+                Failure(kind="unknown_model", status=404, message=f'no model is named "{name}"', param="model")
+            )
+        return listings.Entry(name, model.tiers[0][0].provider.name, model.context_window)
+
+    async def _tags(self, ask: Ask) -> Page:
+        return Page(ollama.tags(listings.ollama_listed(await self._entries(ask))))
+
+    async def _running(self, ask: Ask) -> Page:
+        return Page(ollama.running(listings.ollama_listed(await self._entries(ask)), int(time.time())))
+
+    async def _version(self, ask: Ask) -> Page:
+        return Page(ollama.version())
+
+    async def _show(self, ask: Ask) -> Page:
+        try:
+            wanted = msgspec.json.decode(ask.body)
+        except msgspec.DecodeError:
+            wanted = None
+        name = (wanted.get("model") or wanted.get("name")) if isinstance(wanted, dict) else None
+        if not isinstance(name, str):
+            raise Denied(Failure(kind="bad_request", message="model: expected the name of a model"))
+        entry = await self._entry(ask, name.removesuffix(":latest"))
+        return Page(ollama.show(listings.ollama_listed([entry])[0]))
+
+    # Dragoman's own
+
+    async def _usage(self, ask: Ask) -> Page:
+        await self._admin(ask)
+        by = cast('Literal["", "key", "model", "target", "account", "day"]', ask.query.get("by", [""])[0])
+        if by not in _BY:
+            raise Denied(Failure(kind="bad_request", message="by: expected one of " + ", ".join(_BY[1:]), param="by"))
+        return Page(await asyncio.to_thread(_read_usage, self._gateway.serving.settings.state, by or None))
+
+    async def _keys(self, ask: Ask) -> Page:
+        await self._admin(ask)
+        return Page(await asyncio.to_thread(_read_keys, self._gateway.serving.settings.state))
+
+    async def _accounts(self, ask: Ask) -> Page:
+        await self._admin(ask)
+        now = time.monotonic()
+        accounts = [
+            {
+                "name": account.name,
+                "provider": account.provider.name,
+                "in_flight": account.in_flight,
+                "served": account.served,
+                "failed": account.failed,
+                "resting_s": account.resting(now),
+                "last_error": account.last_error or None,
+            }
+            for account in self._gateway.serving.pool.accounts.values()
+        ]
+        return _json({"accounts": accounts})
+
+    # who asks
+
+    async def _who(self, ask: Ask) -> Principal | None:
+        """The caller, where access is by keys. Raises `Denied` for a stranger."""
+        if self._gateway.serving.settings.access.mode == "open":
+            return None
+        query = "&".join(f"key={value}" for value in ask.query.get("key", ())).encode()
+        key = gateway_key(ask.headers, query)
+        principal = await self._gateway.who(key)
+        if principal is None:
+            raise Denied(Failure(kind="unauthorized", status=401, message="this needs a gateway key"))
+        return principal
+
+    async def _admin(self, ask: Ask) -> None:
+        """Raises `Denied` unless the caller may see and change everything. Open access means everybody may."""
+        principal = await self._who(ask)
+        if principal is not None and not principal.admin:
+            raise Denied(Failure(kind="forbidden", status=403, message="this needs an admin key"))
+
+
+def _json(value: object) -> Page:
+    return Page(msgspec.json.encode(value))
+
+
+def _read_usage(state: State, by: "By | None") -> bytes:
+    """The ledger's totals, the journal folded first. In a thread."""
+    from dragoman.ledger import usage
+    from dragoman.ledger.fold import fold
+    from dragoman.ledger.store import Store
+
+    fold(state)
+    with Store(state) as store:
+        answer = msgspec.to_builtins(usage.totals(store))
+        if by is not None:
+            answer["by"] = msgspec.to_builtins(usage.totals_by(store, by))
+    return msgspec.json.encode(answer)
+
+
+def _read_keys(state: State) -> bytes:
+    """The gateway keys, without anything secret. In a thread."""
+    from dragoman.access.keys import stored
+    from dragoman.ledger.store import Store
+
+    with Store(state) as store:
+        return msgspec.json.encode({"keys": stored(store)})

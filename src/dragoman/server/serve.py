@@ -1,0 +1,173 @@
+"""The process that serves: one worker, its listening socket, its housekeeping, its end.
+
+On SIGTERM or SIGINT a worker drains: /readyz turns 503, new requests are refused, running ones finish (for at most
+`server.drain_seconds`), then it goes. A second signal ends it at once. SIGHUP, or a change of the config file, reloads.
+"""
+
+import asyncio
+import contextlib
+import logging
+import signal
+import socket
+import ssl
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import uvicorn
+
+from dragoman import config
+from dragoman.access.keys import KeyBook
+from dragoman.gateway import Gateway
+from dragoman.ledger.fold import Folder
+from dragoman.ledger.journal import Journal
+from dragoman.server.app import App
+from dragoman.server.metrics import Metrics
+from dragoman.server.protocol import Protocol
+from dragoman.wire.client import Client
+from dragoman.wire.proxies import Proxies
+
+log = logging.getLogger("dragoman")
+TICK = 1.0  # seconds between two looks at the config file and the keys
+Load = Callable[[], config.Config]
+
+
+class Worker(uvicorn.Server):
+    """One worker's server. `load` gives the config anew; `watched` is the file it comes from."""
+
+    def __init__(self, settings: config.Config, load: Load, watched: Path | None, folds: bool = True) -> None:
+        self._load = load
+        self._watched = watched
+        self._stamp = _stamp(watched)
+        self._folds = folds
+        self.metrics = Metrics()
+        admin_key = settings.access.admin_key
+        self.keys = KeyBook(settings.state, admin_key)
+        self.journal = Journal(settings.state.path)
+        client = make_client(settings)
+        self.gateway = Gateway(
+            settings, client=client, journal=self.journal, keys=self.keys, observe=self.metrics.observe
+        )
+        self.app = App(self.gateway, self.metrics)
+        super().__init__(
+            uvicorn.Config(
+                self.app,
+                http=Protocol,
+                ws="none",
+                loop="uvloop",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                timeout_keep_alive=75,
+                ssl_certfile=settings.server.tls_cert,
+                ssl_keyfile=settings.server.tls_key,
+            )
+        )
+
+    async def run_on(self, listener: socket.socket, ready: Callable[[], None]) -> None:
+        """Serves until told to stop. `ready` is called once requests are answered."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop)
+        loop.add_signal_handler(signal.SIGHUP, self.reload)
+        await self._keep_keys()
+        tasks = [asyncio.create_task(self._keep_house())]
+        if self._folds:
+            state = self.gateway.serving.settings.state
+            tasks.append(asyncio.create_task(Folder(state, folded=self.gateway.load_spending).run()))
+        self._ready = ready
+        await self.serve(sockets=[listener])
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self.gateway.client.close()
+        self.journal.close()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._ready()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """uvicorn's own handlers would stop listening at once; ours drain first."""
+        yield
+
+    def _stop(self) -> None:
+        if self.app.draining:
+            self.should_exit = self.force_exit = True
+            return
+        self.app.draining = True
+        self._draining = asyncio.create_task(self._drain())
+
+    async def _drain(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self.gateway.serving.settings.server.drain_seconds):
+                await self.app.idle()
+        self.should_exit = True
+        self.force_exit = bool(self.app.running)
+
+    def reload(self) -> None:
+        """Takes the config file's present state; a bad one is refused, and the old one stays in force."""
+        try:
+            self.gateway.reload(self._load())
+        except config.ConfigError as error:
+            log.error("config not reloaded, the old one stays in force: %s", error)
+        else:
+            log.info("config reloaded")
+
+    async def _keep_house(self) -> None:
+        """The one task that looks after things while requests run."""
+        while True:
+            await asyncio.sleep(TICK)
+            stamp = _stamp(self._watched)
+            if stamp != self._stamp:
+                self._stamp = stamp
+                self.reload()
+            await self._keep_keys()
+            if self.gateway.serving.settings.server.workers > 1:
+                self.metrics.share(self.gateway.serving.settings.state.path / "metrics")
+
+    async def _keep_keys(self) -> None:
+        """Where access is by keys, those made or revoked elsewhere count within a tick."""
+        if self.gateway.serving.settings.access.mode == "keys":
+            await self.keys.refresh()
+
+
+def make_client(settings: config.Config) -> Client:
+    """The client for upstream calls: the config's proxy and certificate authorities, else the environment's."""
+    import os
+
+    server = settings.server
+    environ = dict(os.environ) | ({"HTTPS_PROXY": server.proxy, "HTTP_PROXY": server.proxy} if server.proxy else {})
+    tls = ssl.create_default_context()
+    if server.ca_file:
+        tls.load_verify_locations(server.ca_file)
+    return Client(tls=tls, proxies=Proxies.read(environ))
+
+
+def _stamp(path: Path | None) -> tuple[int, int] | None:
+    """What changes when the file does."""
+    try:
+        stat = path.stat() if path else None
+    except OSError:
+        return None
+    return (stat.st_mtime_ns, stat.st_ino) if stat else None
+
+
+def listen(settings: config.Config) -> socket.socket:
+    """The listening socket of the config's host and port. Raises `ConfigError` where it can't be had."""
+    host, port = settings.server.host, settings.server.port
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise config.ConfigError(
+            f"can't listen on {host}:{port}: {error.strerror}: choose another with --port"
+        ) from None
+    listener.listen(2048)
+    listener.set_inheritable(True)
+    return listener
