@@ -10,7 +10,7 @@
 | Reasoning                      | `thinking` with `signature`; `encrypted`: `redacted_thinking` |
 | ToolCall, ToolResult           | `tool_use`; `tool_result` in a user message, `is_error` |
 | Opaque                         | every other block: provider-side tools, MCP, containers, compaction, … |
-| tools                          | `tools`: `name`, `description`, `input_schema`, `strict`; typed ones are kind `provider` |
+| tools                          | `tools`: `name`, `description`, `input_schema`, `strict`; typed: kind `provider` |
 | tool_choice                    | `auto`, `none`, required = `any`, `tool`; `names`: only these tools are sent |
 | parallel_tool_calls            | `tool_choice.disable_parallel_tool_use`, turned round |
 | output                         | `output_config.format`; JSON without a schema: a sentence in `system`, and noted |

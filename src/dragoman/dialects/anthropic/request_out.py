@@ -96,9 +96,7 @@ def _conversation(request: Request, losses: Losses) -> tuple[list[Turn], list[JS
 
 
 def _message(turn: Turn, losses: Losses) -> JSON:
-    message: JSON = {"role": turn.role}
-    if turn.blocks or turn.role != "system":
-        message["content"] = collapse(turn.blocks)
+    message: JSON = {"role": turn.role, "content": collapse(turn.blocks)}
     if losses.same_dialect and turn.extra:
         message.update(turn.extra)
     return message

@@ -35,8 +35,8 @@ from dragoman.canon import (
     Usage,
     Used,
 )
-from dragoman.dialects.anthropic.errors import write_error
 from dragoman.dialects.anthropic.blocks_out import arguments_object
+from dragoman.dialects.anthropic.errors import write_error
 from dragoman.dialects.anthropic.names import NAME, stop_reason
 from dragoman.dialects.anthropic.reply import (
     call_extra,
