@@ -102,7 +102,7 @@ def stored(store: "Store") -> list[Key]:
 
 
 def _key(row: "Row[tuple[object, ...]]") -> Key:
-    fields = dict(row._mapping)
+    fields = {str(name): value for name, value in row._mapping.items()}
     del fields["digest"]
     if fields["models"] is not None:
         fields["models"] = msgspec.json.decode(str(fields["models"]))
@@ -142,7 +142,7 @@ class KeyBook:
 
     def load(self) -> bool:
         """Reads the keys if they changed since the last time; returns whether they did. Blocks: call it in a thread.
-        Raises `StoreError`, `ConfigError`, and the database's own errors; the keys then stay as they were."""
+        Raises `StoreError` or `ConfigError`; the keys then stay as they were."""
         from dragoman.ledger import schema
         from dragoman.ledger.store import Store, recall
 

@@ -140,6 +140,14 @@ class PriceBook:
         price = model.price(time.time() if now is None else now, service_tier)
         return price if model.depends_on_time else self._remember(key, price)
 
+    def knows(self, provider: str, model_id: str) -> bool:
+        """Whether the table has this model of this provider."""
+        return self._model(provider, model_id) is not None
+
+    def knows(self, provider: str, model_id: str) -> bool:
+        """Whether the table has such a model, priced or not."""
+        return self._model(provider, model_id) is not None
+
     def context_window(self, provider: str, model_id: str) -> int | None:
         """The most tokens that the model takes in, where the table knows."""
         model = self._model(provider, model_id)

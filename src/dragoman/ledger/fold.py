@@ -41,8 +41,8 @@ _decode = msgspec.json.Decoder(Row).decode
 def fold(state: State, *, wait: bool = True, batch: int = BATCH) -> int:
     """Books all whole rows of the journal, drops rows past `state.keep_days`; returns how many rows were new.
 
-    `wait`: for another fold that is running; else returns 0. Raises `StoreError`, `ConfigError`, and the database's own
-    errors; what was booked until then stays booked."""
+    `wait`: for another fold that is running; else returns 0. Raises `StoreError` or `ConfigError`; what was booked
+    until then stays booked."""
     if not journal.files(state.path) and not state.path.exists():
         return 0
     with _alone(state.path, wait) as alone:

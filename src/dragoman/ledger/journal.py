@@ -25,7 +25,7 @@ FOLDER = "journal"
 _encode = msgspec.json.Encoder().encode
 
 
-class JournalError(Exception):
+class JournalError(RuntimeError):
     """A row could not be written; the message says why and names the mend. The row is not in the journal."""
 
 

@@ -4,13 +4,13 @@ The engine is synchronous: use it from the command line or a worker thread, neve
 0.3 s and 30 MB to import, so import this module where it is used, not at the head of what the gateway imports.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeAlias
 
 from sqlalchemy import URL, Connection, Engine, Table, create_engine, event, make_url, select
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
 from dragoman.config import ConfigError, State
 from dragoman.ledger import schema
@@ -18,7 +18,7 @@ from dragoman.ledger import schema
 FILE = "ledger.sqlite"
 
 
-class StoreError(Exception):
+class StoreError(RuntimeError):
     """The database can't be used; the message says why."""
 
 
@@ -26,33 +26,42 @@ class Store:
     """An open database with the ledger's tables in it. Raises `ConfigError` or `StoreError` when it can't be opened."""
 
     def __init__(self, state: State) -> None:
-        self.engine = _engine(state)
-        try:
-            with self.write() as connection:
-                schema.metadata.create_all(connection)
-                remember(connection, "schema", schema.VERSION, replace=False)
-                version = recall(connection, "schema")
-        except OperationalError as error:
-            raise StoreError(f"state.database: can't be opened: {error.orig}") from error
+        self._engine = _engine(state)
+        with self.write() as connection:
+            schema.metadata.create_all(connection)
+            remember(connection, "schema", schema.VERSION, replace=False)
+            version = recall(connection, "schema")
         if version != schema.VERSION:
             raise StoreError(f"state.database has schema {version}, this program knows {schema.VERSION}: upgrade it")
 
-    def write(self) -> AbstractContextManager[Connection]:
-        """A connection in a transaction that commits at the end."""
-        return self.engine.begin()
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """A connection in a transaction that commits at the end. Raises `StoreError`."""
+        with _our_errors(), self._engine.begin() as connection:
+            yield connection
 
-    def read(self) -> AbstractContextManager[Connection]:
-        """A connection in a transaction that only reads; it holds up nobody."""
-        return self.engine.connect().execution_options(reading=True)
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A connection in a transaction that only reads; it holds up nobody. Raises `StoreError`."""
+        with _our_errors(), self._engine.connect() as connection:
+            yield connection.execution_options(reading=True)
 
     def close(self) -> None:
-        self.engine.dispose()
+        self._engine.dispose()
 
     def __enter__(self) -> "Store":
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+@contextmanager
+def _our_errors() -> Iterator[None]:
+    try:
+        yield
+    except DBAPIError as error:
+        raise StoreError(f"state.database: {str(error.orig).strip()}") from error
 
 
 Change: TypeAlias = Callable[[Any], Any]  # what was to be inserted (its columns) -> the column's new value

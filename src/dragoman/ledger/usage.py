@@ -64,8 +64,8 @@ def rows(store: Store, since: float | None = None, until: float | None = None) -
     order = (table.c.time, table.c.request_id)
     with store.read() as connection:
         statement = select(*columns).where(*_between(since, until)).order_by(*order)
-        for found in connection.execution_options(yield_per=500).execute(statement).mappings():
-            fields = dict(found)
+        for found in connection.execution_options(yield_per=500).execute(statement):
+            fields = dict(zip(Row.__struct_fields__, found, strict=True))
             fields["lossy"] = msgspec.json.decode(fields["lossy"])
             fields["tags"] = msgspec.json.decode(fields["tags"])
             yield msgspec.convert(fields, Row, strict=False)

@@ -1,0 +1,31 @@
+"""Where a command's config comes from, and the options that all commands share."""
+
+import os
+from pathlib import Path
+from typing import Annotated, TypeAlias
+
+import typer
+
+from dragoman import config
+
+DEFAULT = Path("dragoman.toml")
+
+ConfigFile: TypeAlias = Annotated[
+    Path | None, typer.Option("--config", help="The config file. Default: ./dragoman.toml, if it is there.")
+]
+AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+
+
+def config_path(given: Path | None) -> Path | None:
+    """The config file to use: the one given, else ./dragoman.toml if it is there."""
+    return given or (DEFAULT if DEFAULT.exists() else None)
+
+
+def settings(given: Path | None) -> config.Config:
+    """The config of the file given or found; without one, what the environment offers. Raises `ConfigError`."""
+    path = config_path(given)
+    if path is not None:
+        return config.load(path)
+    from dragoman.catalog.discovery import discover
+
+    return discover(os.environ)
