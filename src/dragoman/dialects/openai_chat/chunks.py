@@ -47,7 +47,7 @@ from dragoman.dialects.openai_chat.errors import failure_of
 from dragoman.dialects.openai_chat.names import NAME, finish_reason
 from dragoman.dialects.openai_chat.reply import arguments_text, listed_content, read_image, read_logprobs
 from dragoman.dialects.openai_chat.turns import details_text, google_signature, read_annotation, signed
-from dragoman.dialects.openai_chat.usage import read_usage
+from dragoman.dialects.openai_chat.usage import read_usage, whole_number
 from dragoman.wire import sse
 
 
@@ -120,6 +120,7 @@ class _Chunk(Struct, gc=False):
 
 
 _decode = msgspec.json.Decoder(_Chunk).decode
+_MOST_CHOICES = 1024  # OpenAI gives at most 128
 _FAULTS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
@@ -258,6 +259,9 @@ class StreamReader:
             number = choice.index or 0
             state = self._choices.get(number)
             if state is None:
+                if not 0 <= number < _MOST_CHOICES:
+                    self._break(events, f"the provider sent a choice of index {number}")
+                    return
                 state = self._choices[number] = _State(number)
             if choice.delta is not None:
                 self._delta(state, choice.delta, choice.logprobs, events)
@@ -277,7 +281,7 @@ class StreamReader:
             Begin(
                 id=self._id,
                 model=chunk.model or "",
-                created=int(chunk.created or 0),
+                created=whole_number(chunk.created),
                 service_tier=chunk.service_tier,
                 dialect=NAME,
             )

@@ -46,7 +46,7 @@ from dragoman.dialects.openai_chat.turns import (
     signed,
     write_annotation,
 )
-from dragoman.dialects.openai_chat.usage import read_usage, write_usage
+from dragoman.dialects.openai_chat.usage import read_usage, whole_number, write_usage
 
 _encode = msgspec.json.Encoder().encode
 
@@ -62,8 +62,7 @@ def read_reply(body: bytes) -> Reply:
             raise Malformed("choices", f"a reply, not an error ({failure_of(data, 0).message})")
         raise Malformed("choices", "an array", choices)
     reply = Reply(dialect=NAME, id=_text(data, "id"), model=_text(data, "model"))
-    created = data.pop("created", 0)
-    reply.created = int(created) if isinstance(created, int | float) else 0
+    reply.created = whole_number(data.pop("created", 0))
     reply.service_tier = _text(data, "service_tier") or None
     usage = data.pop("usage", None)
     reply.usage = read_usage(usage) if isinstance(usage, dict) else None

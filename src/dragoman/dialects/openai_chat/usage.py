@@ -14,6 +14,8 @@
 DeepSeek states cached tokens as `prompt_cache_hit_tokens`, Moonshot as `cached_tokens`.
 """
 
+import math
+
 from dragoman.canon import JSON, Usage, inclusive
 from dragoman.dialects.openai_chat.names import NAME
 
@@ -21,9 +23,15 @@ _PROMPT = "prompt_tokens_details"
 _COMPLETION = "completion_tokens_details"
 
 
+def whole_number(value: object) -> int:
+    """A count as providers give it; 0 for what is none."""
+    if isinstance(value, int):
+        return int(value)
+    return int(value) if isinstance(value, float) and math.isfinite(value) else 0
+
+
 def _count(source: JSON, key: str) -> int:
-    value = source.pop(key, 0)
-    return int(value) if isinstance(value, int | float) and not isinstance(value, bool) else 0
+    return whole_number(source.pop(key, 0))
 
 
 def _known(details: JSON) -> JSON:
