@@ -359,3 +359,37 @@ def test_quirks_take_out_what_the_provider_refuses():
 def test_unknown_fields_of_another_dialect_are_named():
     result = written(chat(user("x"), extra={"prediction": {}}))
     assert result.lossy == ["prediction"]
+
+
+def test_a_broken_seal_is_gone_and_never_reaches_the_provider():
+    content = [
+        {"type": "thinking", "thinking": "hmm", "signature": "DgmSeal1broken"},
+        {"type": "redacted_thinking", "data": "DgmSeal1broken"},
+        {"type": "text", "text": "so"},
+    ]
+    body = {"model": "m", "max_tokens": 9, "messages": [{"role": "assistant", "content": content}]}
+    result = written(anthropic.read_request(body))
+    assert result.body["messages"][0]["content"] == "so"
+    assert result.lossy == ["reasoning"]
+
+
+def test_a_loop_that_another_model_began_goes_on_here_without_enabled_thinking():
+    foreign = seal([Reasoning(signature="s", dialect="gemini")])
+    body = {
+        "model": "m",
+        "max_tokens": 9000,
+        "thinking": {"type": "enabled", "budget_tokens": 2000},
+        "messages": [
+            {"role": "user", "content": "x"},
+            {
+                "role": "assistant",
+                "content": [
+                    {"type": "thinking", "thinking": "hmm", "signature": foreign},
+                    {"type": "tool_use", "id": "a", "name": "f", "input": {}},
+                ],
+            },
+            {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "a"}]},
+        ],
+    }
+    result = written(anthropic.read_request(body))
+    assert "thinking" not in result.body and result.lossy == ["reasoning", "thinking"]

@@ -19,7 +19,7 @@ from dragoman.canon import (
 )
 from dragoman.dialects.anthropic.names import BILLING_LINE, NAME
 from dragoman.dialects.fields import Fields, Malformed
-from dragoman.dialects.seal import unseal
+from dragoman.dialects.seal import MARK, unseal
 
 _encode = msgspec.json.encode
 
@@ -67,6 +67,8 @@ def read_block(block: Any, path: str) -> Part:
     if not isinstance(block, dict):
         raise Malformed(path, "a content block (an object)", block)
     kind = block.get("type")
+    if kind == "text" and len(block) == 2 and type(text := block.get("text")) is str:
+        return Text(text=text)  # by far the most common block
     if not isinstance(kind, str):
         raise Malformed(f"{path}.type", "a string", kind)
     reader = _READERS.get(kind)
@@ -116,7 +118,7 @@ def _as_block(part: Text) -> JSON:
 def _sealed(part: Opaque) -> list[Part] | None:
     """The parts a `redacted_thinking` block of our own making carries."""
     data = part.data.get("data") if part.kind == "redacted_thinking" else None
-    return unseal(data) if isinstance(data, str) else None
+    return (unseal(data) or []) if isinstance(data, str) else None
 
 
 def _text_block(block: JSON, path: str) -> Part:
@@ -233,8 +235,10 @@ def _thinking(block: JSON, path: str) -> Part:
     fields = Fields(block, path)
     fields.any("type")
     text, signature = fields.text("thinking") or "", fields.text("signature") or None
-    sealed = unseal(signature) if signature else None
-    if sealed and isinstance(part := sealed[0], Reasoning):
+    if signature and signature.startswith(MARK):
+        sealed = unseal(signature)
+        part = sealed[0] if sealed else None
+        part = part if isinstance(part, Reasoning) else Reasoning()  # a broken seal: nobody's thinking
         part.text = text
         return part
     return Reasoning(text=text, signature=signature, dialect=NAME, extra=fields.rest())
@@ -244,7 +248,7 @@ def _redacted(block: JSON, path: str) -> Part:
     data = block.get("data")
     if not isinstance(data, str):
         raise Malformed(f"{path}.data", "a string", data)
-    if unseal(data) is not None:
+    if data.startswith(MARK):
         return Opaque(dialect=NAME, kind="redacted_thinking", data=block)
     fields = Fields(block, path)
     fields.any("type")

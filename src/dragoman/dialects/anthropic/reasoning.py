@@ -35,7 +35,9 @@ def write(request: Request, body: JSON, model: Traits, interrupted: bool, losses
     thinking = request.thinking
     if losses.same_dialect:
         body.setdefault("max_tokens", model.default_max_tokens)
-        if thinking is not None:
+        if thinking is not None and thinking.mode == "on" and interrupted and "reasoning" in losses.names:
+            losses.note("thinking")  # another provider's thinking stood where the API wants its own
+        elif thinking is not None:
             _as_said(thinking, body)
         return
     if thinking is None or not _asked(thinking):

@@ -84,7 +84,9 @@ def _conversation(request: Request, losses: Losses) -> tuple[list[Turn], list[JS
                 system += blocks
                 losses.carry({}, message.extra, "messages")
         else:
-            turns.append(Turn(message.role, write_blocks(message, losses), message.extra))
+            blocks = write_blocks(message, losses)
+            if blocks or not message.parts:  # a turn of nothing but another provider's thinking is gone
+                turns.append(Turn(message.role, blocks, message.extra))
     if losses.same_dialect:
         return turns, system
     for turn in turns:

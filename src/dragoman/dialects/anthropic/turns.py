@@ -44,6 +44,7 @@ def arrange(turns: list[Turn]) -> list[Turn]:
 def thinking_is_missing(turns: list[Turn]) -> bool:
     """Whether tool results follow an assistant turn that does not begin with thinking: with `enabled` thinking the API
     refuses to go on from there (the turn came from a model that does not sign its thinking, or not for this API)."""
+    turns = [turn for turn in turns[-3:] if turn.role != "system" and turn.blocks]
     if len(turns) < 2 or turns[-1].role != "user" or turns[-1].blocks[0]["type"] != "tool_result":
         return False
     return turns[-2].blocks[0]["type"] not in _THINKING
