@@ -14,8 +14,6 @@ the order is restored exactly. Thoughts shown beside a seal are then ignored: th
 
 from collections.abc import Iterable
 
-import msgspec
-
 from dragoman.canon import JSON, Media, Message, Opaque, Part, Reasoning, Refusal, Request, Text, ToolCall, ToolResult
 from dragoman.dialects import seal
 from dragoman.dialects.fields import Fields, Malformed
@@ -82,7 +80,7 @@ def _read_parts(content: Fields) -> list[Part]:
 
 
 def _read_part(part: Fields) -> Part:
-    return read_result(part) if "functionResponse" in part.data else read_plain(part)
+    return read_result(part) if part.data.get("functionResponse") is not None else read_plain(part)
 
 
 def _unsealed(part: Part) -> list[Part] | None:
@@ -244,9 +242,3 @@ class Contents:
         if part.extra and self._same:
             thought.update(part.extra)
         written.append(thought)
-
-
-def write_parts(message: Message, request: Request) -> list[JSON]:
-    """One message's parts, for the surfaces beside `generateContent`."""
-    alone = msgspec.structs.replace(request, messages=[message])
-    return Contents(alone, Losses(alone, NAME, frozenset())).contents[0]["parts"]  # type: ignore[no-any-return]  # JSON

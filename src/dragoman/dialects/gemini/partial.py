@@ -24,8 +24,8 @@ class PartialCall:
 
     def add(self, call: JSON, signature: str | None) -> bool:
         """Takes one piece in. True: the call is whole."""
-        self.name = call.get("name") or self.name
-        self.id = call.get("id") or self.id
+        self.name = _text(call.get("name")) or self.name
+        self.id = _text(call.get("id")) or self.id
         self.signature = signature or self.signature
         if isinstance(args := call.get("args"), dict):
             self.args.update(args)
@@ -34,6 +34,10 @@ class PartialCall:
             if isinstance(path := piece.get("jsonPath"), str):
                 _set(self.args, _steps(path), _value(piece))
         return call.get("willContinue") is not True
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
 
 
 def _steps(path: str) -> list[str | int]:

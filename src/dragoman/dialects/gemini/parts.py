@@ -45,6 +45,8 @@ def json_text(value: Any) -> str:
 
 def read_plain(part: Fields) -> Part:
     """Any part but a function's response; `thoughtSignature` as it came. Raises `Malformed`."""
+    if None in part.data.values():
+        part.data = {name: value for name, value in part.data.items() if value is not None}
     data = part.data
     thought = data.get("thought") is True
     if isinstance(data.get("text"), str) or (data.keys() <= {"thoughtSignature", "thought"} and data):
@@ -143,8 +145,7 @@ def write_media(part: Media, losses: Losses) -> JSON:
                 file["mimeType"] = mime_of(uri, part.kind)
             written["fileData"] = _named(file | {"fileUri": uri}, part, losses)
     _note_cache(part, losses)
-    if part.cited:
-        losses.note("messages.citations")
+    _note_media(part, losses)
     losses.carry(written, part.extra, "messages")
     return written
 
@@ -158,6 +159,16 @@ def _named(data: JSON, part: Media, losses: Losses) -> JSON:
 def _note_cache(part: Text | Media, losses: Losses) -> None:
     if part.cache is not None:
         losses.note("messages.cache_control")
+
+
+def _note_media(part: Media, losses: Losses) -> None:
+    for name in ("title", "context", "transcript"):
+        if getattr(part, name) is not None:
+            losses.note(f"messages.{name}")
+    if part.detail not in (None, "auto"):
+        losses.note("messages.detail")
+    if part.cited:
+        losses.note("messages.citations")
 
 
 def write_call(part: ToolCall, losses: Losses) -> JSON:

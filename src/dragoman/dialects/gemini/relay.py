@@ -12,7 +12,7 @@ from dragoman.dialects.quirks import Quirks
 from dragoman.wire import sse
 
 # Inside of a text their quotation marks would be escaped, so no content has them.
-TAP_MARKS = (b'"finishReason"', b'"blockReason"', b'"error"')
+TAP_MARKS: tuple[bytes, ...] = (b'"finishReason"', b'"blockReason"', b'"error"')
 
 
 class _Used(msgspec.Struct):

@@ -10,6 +10,8 @@
 | extra              | `safetySettings`, `cachedContent`, `labels`, …; `toolConfig.<name>`, `generationConfig.<name>` |
 """
 
+from collections.abc import Mapping
+
 from dragoman.canon import JSON, Request
 from dragoman.dialects.dialect import Written
 from dragoman.dialects.fields import Malformed
@@ -20,7 +22,7 @@ from dragoman.dialects.gemini.tools import read_choice, read_tools, write_tools
 from dragoman.dialects.losses import Losses
 from dragoman.dialects.quirks import Quirks
 
-FIELD_NAMES = {
+FIELD_NAMES: Mapping[str, str] = {
     "messages": "contents",
     "tool_choice": "toolConfig",
     "output": "generationConfig.responseMimeType",

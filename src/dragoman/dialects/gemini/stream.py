@@ -41,6 +41,7 @@ from dragoman.dialects.gemini.parts import json_text, read_plain
 from dragoman.dialects.gemini.usage import read_usage
 from dragoman.wire import sse
 
+_MOST_CANDIDATES = 128
 BLOCKED = "blockReason:"  # begins `Finish.raw` where the prompt was blocked, and no candidate made
 
 _decode = msgspec.json.Decoder().decode
@@ -79,7 +80,7 @@ class Reading:
         events: list[Event] = []
         if not self._begun:
             self._begin(chunk, events)
-        for candidate in chunk.get("candidates") or ():
+        for candidate in listed(chunk.get("candidates")):
             self._candidate(candidate, events)
         if (usage := chunk.get("usageMetadata")) is not None:
             if self._usage is None and (used := read_usage(usage)) is not None:
@@ -127,10 +128,10 @@ class Reading:
         if not isinstance(data, dict):
             return
         index = data.get("index") or 0
+        if not isinstance(index, int) or not 0 <= index < _MOST_CANDIDATES:
+            return
         candidate = self._candidates.get(index)
         if candidate is None:
-            if not isinstance(index, int) or index < 0:
-                return
             candidate = self._candidates[index] = _Candidate(index)
         logprobs = read_logprobs(data["logprobsResult"]) if "logprobsResult" in data else None
         content = data.get("content")
