@@ -144,7 +144,8 @@ class Items:
             call.arguments = fields.must_text("arguments") or "{}"
         _drop_completed(fields)
         call.extra = fields.rest()
-        if namespace is not None and not self._names.knows(call.name):
+        place = self._names.place(call.name)
+        if (place.name, place.namespace) != (bare, namespace):
             call.extra = {"name": bare, "namespace": namespace, **(call.extra or {})}
         self._add_call(call)
 

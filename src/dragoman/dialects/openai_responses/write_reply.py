@@ -58,20 +58,18 @@ class Output:
             if joins(part):
                 while same < len(parts) and joins(parts[same], part):
                     same += 1
-                self._said(parts[at:same])
+                self._said(parts[at:same], self._status if same == len(parts) else "completed")
             else:
                 self._part(part)
             at = same
-        if self._items and self._status != "completed" and "status" in self._items[-1]:
-            self._items[-1]["status"] = self._status
         return self._items
 
-    def _said(self, parts: list[Any]) -> None:
+    def _said(self, parts: list[Any], status: str) -> None:
         index = len(self._items)
         content = [part.data if isinstance(part, Opaque) else write_output_part(part) for part in parts]
         first = parts[0]
         item_id = self._ids.fits(getattr(first, "id", None), "msg", index)
-        self._items.append(message_item(item_id, content, phase_of(first), "completed"))
+        self._items.append(message_item(item_id, content, phase_of(first), status))
         for part in parts:
             if isinstance(part, Text) and part.signature is not None and part.dialect != NAME:
                 self._items.append(signature_item(self._ids.make("rs", len(self._items)), part))

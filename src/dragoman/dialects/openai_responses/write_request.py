@@ -330,6 +330,8 @@ class _Turn:
         if call.item_id is not None and self._losses.same_dialect:
             item |= {"id": call.item_id, "status": "completed"}
         self._losses.carry(item, call.extra, "messages")
+        if item.get("namespace", "") is None:
+            del item["namespace"]
         if item["type"] == "tool_search_call" and isinstance(item.get("arguments"), str):
             item["arguments"] = _object(call.arguments)
         self._items.append(item)
