@@ -79,8 +79,8 @@ def _print(resolved: dict[str, Any], path: Path | None) -> None:
     columns = [name for name in accounts[0] if any(each[name] is not None for each in accounts)] if accounts else []
     typer.echo("Accounts" if accounts else "No accounts: set OPENAI_API_KEY or another, or declare [[accounts]]")
     if accounts:
-        lines = [[_text(account[column]) for column in columns] for account in accounts]
-        print_table(columns, lines, right=("weight", "max_in_flight", "rpm", "tpm"))
+        accounts_lines = [[_text(account[column]) for column in columns] for account in accounts]
+        print_table(columns, accounts_lines, right=("weight", "max_in_flight", "rpm", "tpm"))
     if resolved["models"]:
         typer.echo("Models (prices in USD per million tokens)")
         lines = []

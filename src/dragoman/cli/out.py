@@ -1,5 +1,6 @@
 """How commands print: JSON for programs, tables for people."""
 
+import sys
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
@@ -25,8 +26,8 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], right:
         table.add_column(column, justify="right" if column in right else "left", overflow="fold")
     for row in rows:
         table.add_row(*(Text("" if cell is None else str(cell)) for cell in row))
-    console = Console()
-    console.print(table, width=None if console.is_terminal else 10_000)
+    console = Console(width=None if sys.stdout.isatty() else 1000)
+    console.print(table)
 
 
 def dollars(pico: int | None) -> str | None:
