@@ -1,5 +1,6 @@
 """Bad input to `openai-chat`: a client's is refused by name, a provider's never crashes anything."""
 
+import copy
 from typing import Any
 
 import msgspec
@@ -69,16 +70,16 @@ def spoiled(value: dict) -> st.SearchStrategy[dict]:
     """`value` with something else in one to three places."""
 
     def spoil(changes: list) -> dict:
-        copy = msgspec.json.decode(msgspec.json.encode(value))
+        spoilt = copy.deepcopy(value)
         for path, junk in changes:
-            parent: Any = copy
+            parent: Any = spoilt
             try:
                 for key in path[:-1]:
                     parent = parent[key]
-                parent[path[-1]] = junk
+                parent[path[-1]] = copy.deepcopy(junk)
             except (LookupError, TypeError):
                 continue  # an earlier change took the place away
-        return copy
+        return spoilt
 
     return st.lists(st.tuples(st.sampled_from(places(value)), JUNK), min_size=1, max_size=3).map(spoil)
 

@@ -363,6 +363,18 @@ class StreamReader:
     def _calls(self, state: _State, deltas: list[_CallDelta], events: list[Event]) -> None:
         for position, delta in enumerate(deltas):
             function, free = delta.function, delta.custom
+            if (
+                function is not None
+                and not function.name
+                and not delta.id
+                and (known := state.newest.get(delta.index)) is not None  # type: ignore[arg-type]  # None is no key
+                and known.place is not None
+                and isinstance(function.arguments, str)
+            ):  # by far the most common: more arguments of a known call
+                if function.arguments:
+                    known.pieces.append(function.arguments)
+                    events.append(PartDelta(index=known.place, text=function.arguments, choice=state.number))
+                continue
             if function is not None:
                 name, piece = function.name, arguments_text(function.arguments)
             elif free is not None:
@@ -443,7 +455,8 @@ def _merged(details: list[Any], more: list[Any]) -> list[Any]:
         ):
             for key, value in item.items():
                 if key in ("text", "summary") and isinstance(value, str):
-                    last[key] = (last.get(key) or "") + value
+                    before = last.get(key)
+                    last[key] = before + value if isinstance(before, str) else value
                 elif value is not None:
                     last[key] = value
         else:

@@ -1,11 +1,13 @@
 """The dialect's name and its words for what the canon names otherwise."""
 
+from collections.abc import Mapping
+
 from dragoman.canon import FinishReason
 
 NAME = "openai-chat"
 
 # canon `Request` field -> this dialect's name, where they differ
-FIELD_NAMES = {
+FIELD_NAMES: Mapping[str, str] = {
     "output": "response_format",
     "thinking": "reasoning_effort",
     "max_output_tokens": "max_completion_tokens",
