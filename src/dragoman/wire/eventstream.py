@@ -30,7 +30,12 @@ Value: TypeAlias = bool | int | bytes | str | UUID | Timestamp
 
 
 class BadMessage(Exception):
-    """The bytes are not a stream of whole messages: a wrong checksum, length or header. Nothing after can be read."""
+    """The bytes are not a stream of whole messages: a wrong checksum, length or header. Nothing after can be read.
+
+    `before`: the messages of the same bytes that were whole before the fault.
+    """
+
+    before: "tuple[Message, ...]" = ()
 
 
 class Message(Struct):
@@ -52,7 +57,7 @@ class Messages:
         self._known: dict[bytes, Mapping[str, Value]] = {}  # header blocks seen: a stream has only a few different ones
 
     def feed(self, data: bytes) -> list[Message]:
-        """The messages that are whole now. Raises `BadMessage`; what was whole before the fault is lost with it."""
+        """The messages that are whole now. Raises `BadMessage`."""
         if self._pieces:
             self._pieces.append(data)
             self._size += len(data)
@@ -60,6 +65,17 @@ class Messages:
                 return []
             data = b"".join(self._pieces)
         found: list[Message] = []
+        try:
+            at = self._take(data, found)
+        except BadMessage as bad:
+            bad.before = tuple(found)
+            raise
+        self._size = len(data) - at
+        self._pieces = [data[at:]] if self._size else []
+        return found
+
+    def _take(self, data: bytes, found: list[Message]) -> int:
+        """Puts the whole messages of `data` into `found`; where the first that is not whole begins."""
         at, end, self._need = 0, len(data), 12
         while end - at >= 12:
             total, headers = _prelude(data, at)
@@ -68,9 +84,7 @@ class Messages:
                 break
             found.append(self._message(data[at : at + total], headers))
             at += total
-        self._size = end - at
-        self._pieces = [data[at:]] if at < end else []
-        return found
+        return at
 
     def rest(self) -> bytes:
         """What came after the last whole message."""
