@@ -16,6 +16,7 @@ from typing import Any
 from .anthropic import Anthropic
 from .brain import Answer, Call, Refusal, Say, Thought, Usage
 from .fake import Fake
+from .gemini import Gemini, Vertex
 from .openai import Azure, OpenAI
 from .scenario import Scenario, status
 from .server import Request
@@ -23,13 +24,15 @@ from .server import Request
 DIALECTS: dict[str, Callable[..., Fake]] = {
     "anthropic": Anthropic,
     "azure": Azure,
+    "gemini": Gemini,
     "openai-chat": OpenAI,
     "openai-responses": OpenAI,
+    "vertex": Vertex,
 }
 
 
 def start(dialect: str, **options: Any) -> Fake:
-    """A running fake of this dialect (or `azure`). Stop it with `stop()`, or use it as a context manager."""
+    """A running fake of this dialect (or `azure`, `vertex`). Stop it with `stop()`, or use it as a context manager."""
     return DIALECTS[dialect](**options).start()
 
 
@@ -40,6 +43,7 @@ __all__ = [
     "Azure",
     "Call",
     "Fake",
+    "Gemini",
     "OpenAI",
     "Refusal",
     "Request",
@@ -47,6 +51,7 @@ __all__ = [
     "Scenario",
     "Thought",
     "Usage",
+    "Vertex",
     "start",
     "status",
 ]

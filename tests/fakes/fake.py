@@ -3,6 +3,7 @@
 import json
 import re
 import ssl
+import traceback
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import Any, Self
@@ -37,7 +38,7 @@ class Fake(AbstractContextManager["Fake"], AbstractAsyncContextManager["Fake"]):
 
     `keys`: the credentials it takes. `models`: those it has; empty means any name. `cache_minimum`: how many tokens a
     repeated prompt must have for the prompt cache to work. `refusals` are the messages of the requests it refused as
-    invalid, for a test that wants to see none.
+    invalid, for a test that wants to see none; `crashes` are the fake's own faults.
     """
 
     dialect = ""
@@ -56,10 +57,11 @@ class Fake(AbstractContextManager["Fake"], AbstractAsyncContextManager["Fake"]):
         self.models = models
         self.cache_minimum = cache_minimum
         self.refusals: list[str] = []
+        self.crashes: list[str] = []
         self._script = Script()
         self._server = Server(self._handle, tls)
         self._cache: set[int] = set()
-        self._count = 0
+        self._issued = 0
         self._routes = [(method, re.compile(pattern), getattr(self, name)) for method, pattern, name in self.routes]
 
     def start(self) -> Self:
@@ -74,14 +76,16 @@ class Fake(AbstractContextManager["Fake"], AbstractAsyncContextManager["Fake"]):
     def __enter__(self) -> Self:
         return self.start()
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: object, *_: object) -> None:
         self.stop()
+        if kind is None and self.crashes:
+            raise AssertionError("the fake itself broke:\n" + "\n".join(self.crashes))
 
     async def __aenter__(self) -> Self:
         return self.start()
 
-    async def __aexit__(self, *_: object) -> None:
-        self.stop()
+    async def __aexit__(self, kind: object, *_: object) -> None:
+        self.__exit__(kind)
 
     @property
     def url(self) -> str:
@@ -149,8 +153,8 @@ class Fake(AbstractContextManager["Fake"], AbstractAsyncContextManager["Fake"]):
 
     def next_id(self, prefix: str, length: int = 24) -> str:
         """A fresh id of the dialect's look."""
-        self._count += 1
-        return prefix + f"{self._count:0{length}x}"
+        self._issued += 1
+        return prefix + f"{self._issued:0{length}x}"
 
     def _handle(self, request: Request) -> Reply:
         try:
@@ -158,6 +162,9 @@ class Fake(AbstractContextManager["Fake"], AbstractAsyncContextManager["Fake"]):
         except Refused as refused:
             self.refusals.append(refused.message)
             return Reply(refused.status, self.error_headers(refused.status), self.envelope(refused))
+        except Exception:
+            self.crashes.append(traceback.format_exc())
+            return Reply(500, {"content-type": "text/plain"}, self.crashes[-1].encode())
 
     def _dispatch(self, request: Request) -> Reply:
         for method, pattern, handler in self._routes:
@@ -201,10 +208,10 @@ class Fake(AbstractContextManager["Fake"], AbstractAsyncContextManager["Fake"]):
         """The refusal of a body that is no JSON."""
         return Refused(400, f"We could not parse the JSON body of your request: {why}")
 
-    def conform(self, tp: Any, value: Any, *, loose: bool = False) -> None:
+    def conform(self, tp: Any, value: Any, how: shape.How = shape.STRICT) -> None:
         """Raise the dialect's `Refused` where `value` has not the shape of `tp`."""
         try:
-            shape.conform(tp, value, loose=loose)
+            shape.conform(tp, value, how)
         except shape.Wrong as wrong:
             raise self.misshaped(wrong) from wrong
 

@@ -120,7 +120,7 @@ class OpenAI(Fake):
 
     def broken_frames(self, refused: Refused) -> list[bytes]:
         if self.last_path.endswith("/responses"):
-            return openai_responses.broken(refused)
+            return openai_responses.broken(refused, self.scenario.after)
         return [b"data: " + json.dumps(json.loads(self.envelope(refused))).encode() + b"\n\n"]
 
     def bad_json(self, why: str) -> Refused:

@@ -86,10 +86,16 @@ def input_items(fake: "OpenAI", id: str) -> Reply:
     return reply_json({"object": "list", "data": data, "first_id": first, "last_id": last, "has_more": False})
 
 
-def broken(refused: Refused) -> list[bytes]:
+def broken(refused: Refused, number: int) -> list[bytes]:
     """The frames of an error in mid-stream."""
     code = refused.code or "server_error"
-    event = {"type": "error", "code": code, "message": refused.message, "param": refused.param, "sequence_number": 99}
+    event = {
+        "type": "error",
+        "code": code,
+        "message": refused.message,
+        "param": refused.param,
+        "sequence_number": number,
+    }
     return [sse(event, "error")]
 
 
@@ -121,6 +127,8 @@ def _completed(body: JSON) -> JSON:
 
 
 def _complete_item(item: Any, index: int) -> Any:
+    if isinstance(item, dict) and item.get("type") == "custom_tool_call":
+        return {k: v for k, v in item.items() if k != "status"}  # the API shows and takes it, the SDK does not know it
     if not isinstance(item, dict) or item.get("role") != "assistant" or not isinstance(item.get("content"), list):
         return item
     content = []
@@ -449,10 +457,18 @@ def _output(fake: "OpenAI", body: JSON, part: Any) -> list[JSON]:
         case brain.Thought(text, redacted):
             return [_reasoning(fake, body, text, hidden=redacted)]
         case brain.Call(name, arguments, free):
-            call = {"status": "completed", "call_id": fake.next_id("call_"), "name": name}
+            call = {"call_id": fake.next_id("call_"), "name": name}
             if free:
                 return [{"id": fake.next_id("ctc_", 48), "type": "custom_tool_call", **call, "input": arguments}]
-            return [{"id": fake.next_id("fc_", 48), "type": "function_call", **call, "arguments": arguments}]
+            return [
+                {
+                    "id": fake.next_id("fc_", 48),
+                    "type": "function_call",
+                    "status": "completed",
+                    **call,
+                    "arguments": arguments,
+                }
+            ]
         case brain.Say(text):
             content: JSON = {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
         case brain.Refusal(text):
@@ -514,7 +530,7 @@ def _item_events(events: _Events, index: int, item: JSON, extra: JSON) -> None:
                 events.add("response.function_call_arguments.delta", **at, delta=piece, **extra)
             events.add("response.function_call_arguments.done", **at, arguments=item["arguments"])
         case "custom_tool_call":
-            empty = {**item, "status": "in_progress", "input": ""}
+            empty = {**item, "input": ""}
             events.add("response.output_item.added", output_index=index, item=empty)
             for piece in pieces(item["input"], 5):
                 events.add("response.custom_tool_call_input.delta", **at, delta=piece, **extra)

@@ -56,13 +56,24 @@ def kind(value: Any) -> str:
     return {bool: "boolean", str: "string", int: "integer", float: "number", list: "array", dict: "object"}[type(value)]
 
 
-def conform(tp: Any, value: Any, *, loose: bool = False) -> None:
-    """Raise `Wrong` where `value` is not of type `tp`.
+@dataclass(frozen=True)
+class How:
+    """How strictly to look.
 
-    `loose`: as protobuf's JSON does, take a number for a string of digits and the other way round, null for absent, and
-    snake_case beside camelCase names.
+    `loose`: as protobuf's JSON does, take a number for a string of digits and the other way round, null for absent,
+    any case of an enum's name, and snake_case beside camelCase names. `hidden`: fields of a type that are unknown here.
     """
-    _check(tp, loose)(value, ())
+
+    loose: bool = False
+    hidden: frozenset[tuple[type, str]] = frozenset()
+
+
+STRICT = How()
+
+
+def conform(tp: Any, value: Any, how: How = STRICT) -> None:
+    """Raise `Wrong` where `value` is not of type `tp`."""
+    _check(tp, how)(value, ())
 
 
 _PLAIN: dict[Any, str] = {
@@ -77,48 +88,48 @@ _PLAIN: dict[Any, str] = {
 }
 
 
-def _check(tp: Any, loose: bool) -> Check:
+def _check(tp: Any, how: How) -> Check:
     try:
-        return _cached(tp, loose)
+        return _cached(tp, how)
     except TypeError:  # an unhashable Annotated
-        return _make(tp, loose)
+        return _make(tp, how)
 
 
 @cache
-def _cached(tp: Any, loose: bool) -> Check:
+def _cached(tp: Any, how: How) -> Check:
     made: list[Check] = []
 
     def later(value: Any, path: Path) -> None:
         if not made:
-            made.append(_make(tp, loose))
+            made.append(_make(tp, how))
         made[0](value, path)
 
     return later
 
 
-def _make(tp: Any, loose: bool) -> Check:
+def _make(tp: Any, how: How) -> Check:
     tp = _bare(tp)
     origin, args = typing.get_origin(tp), typing.get_args(tp)
     if tp is Any or tp is object:
         return _anything
     if tp in _PLAIN:
-        return _plain(tp, loose)
+        return _plain(tp, how)
     if origin is Literal:
         return _literal(args)
     if origin in (typing.Union, types.UnionType):
-        return _union(args, loose)
+        return _union(args, how)
     if origin in (list, collections.abc.Iterable, collections.abc.Sequence, tuple, set):
-        return _array(args[0] if args else Any, loose)
+        return _array(args[0] if args else Any, how)
     if tp is list:
-        return _array(Any, loose)
+        return _array(Any, how)
     if tp is dict or origin in (dict, collections.abc.Mapping):
-        return _mapping(args[1] if args else Any, loose)
+        return _mapping(args[1] if args else Any, how)
     if fields := _fields(tp):
-        return _object(tp, fields, loose)
+        return _object(tp, fields, how)
     if isinstance(tp, type) and issubclass(tp, enum.Enum):
-        return _literal(tuple(m.value for m in tp))
+        return _literal(tuple(m.value for m in tp), how.loose)
     if isinstance(tp, type) and issubclass(tp, str):
-        return _plain(str, loose)
+        return _plain(str, how)
     return _never(tp)
 
 
@@ -153,7 +164,7 @@ def _never(tp: Any) -> Check:
     return check
 
 
-def _plain(tp: type, loose: bool) -> Check:
+def _plain(tp: type, how: How) -> Check:
     name = _PLAIN[tp]
 
     def fits(value: Any) -> bool:
@@ -162,7 +173,7 @@ def _plain(tp: type, loose: bool) -> Check:
             return True
         if name == "integer" and found == "number":
             return bool(value == int(value))
-        if loose and name in ("integer", "number") and found == "string":
+        if how.loose and name in ("integer", "number") and found == "string":
             return bool(value.removeprefix("-").replace(".", "", 1).isdigit())
         return False
 
@@ -173,16 +184,18 @@ def _plain(tp: type, loose: bool) -> Check:
     return check
 
 
-def _literal(values: tuple[Any, ...]) -> Check:
+def _literal(values: tuple[Any, ...], any_case: bool = False) -> Check:
     def check(value: Any, path: Path) -> None:
+        if any_case and isinstance(value, str):
+            value = value.upper()
         if not any(value == v and type(value) is type(v) for v in values):
             raise Wrong(path, "value" if isinstance(value, str) else "type", values, value)
 
     return check
 
 
-def _array(item: Any, loose: bool) -> Check:
-    inner = _check(item, loose)
+def _array(item: Any, how: How) -> Check:
+    inner = _check(item, how)
 
     def check(value: Any, path: Path) -> None:
         if not isinstance(value, list):
@@ -193,8 +206,8 @@ def _array(item: Any, loose: bool) -> Check:
     return check
 
 
-def _mapping(item: Any, loose: bool) -> Check:
-    inner = _check(item, loose)
+def _mapping(item: Any, how: How) -> Check:
+    inner = _check(item, how)
 
     def check(value: Any, path: Path) -> None:
         if not isinstance(value, dict):
@@ -246,8 +259,8 @@ def _camel(name: str) -> str:
     return head + "".join(word[:1].upper() + word[1:] for word in rest)
 
 
-def _object(tp: Any, fields: Mapping[str, _Field], loose: bool) -> Check:
-    checks = {name: _check(field.type, loose) for name, field in fields.items()}
+def _object(tp: Any, fields: Mapping[str, _Field], how: How) -> Check:
+    checks = {name: _check(field.type, how) for name, field in fields.items() if (tp, name) not in how.hidden}
     required = [name for name, field in fields.items() if field.required]
     is_open = (getattr(tp, "__pydantic_config__", None) or {}).get("extra") == "allow"
 
@@ -258,9 +271,9 @@ def _object(tp: Any, fields: Mapping[str, _Field], loose: bool) -> Check:
             if name not in value:
                 raise Wrong((*path, name), "missing", _describe(fields[name].type))
         for name, one in value.items():
-            inner = checks.get(name) or (checks.get(_camel(name)) if loose else None)
+            inner = checks.get(name) or (checks.get(_camel(name)) if how.loose else None)
             if inner is not None:
-                if not (loose and one is None):
+                if not (how.loose and one is None):
                     inner(one, (*path, name))
             elif not is_open:
                 raise Wrong((*path, name), "extra", sorted(fields), one)
@@ -298,7 +311,7 @@ def _members(args: tuple[Any, ...]) -> list[Any]:
     return flat
 
 
-def _union(args: tuple[Any, ...], loose: bool) -> Check:
+def _union(args: tuple[Any, ...], how: How) -> Check:
     members = _members(args)
     objects = [m for m in members if _fields(m)]
 
@@ -310,7 +323,7 @@ def _union(args: tuple[Any, ...], loose: bool) -> Check:
         errors = []
         for member in meant:
             try:
-                _check(member, loose)(value, path)
+                _check(member, how)(value, path)
             except Wrong as wrong:
                 errors.append(wrong)
             else:
@@ -323,14 +336,17 @@ def _union(args: tuple[Any, ...], loose: bool) -> Check:
 def _meant(objects: list[Any], value: dict[str, Any], path: Path, others: list[Any]) -> tuple[list[Any], Path]:
     """Which of the object types `value` is meant to be, by its tags."""
     fitting = [m for m in objects if all(_fits(value, name, allowed, _fields(m)) for name, allowed in _tags(m).items())]
+    for name in ("type", "role"):
+        if name in value and not any(name in (_fields(m) or ()) for m in fitting):
+            fitting = []  # what has no such field at all is not meant either
     maps = [m for m in others if typing.get_origin(m) is dict]
     if not fitting and not maps:
-        for name in ("type", "role"):
-            allowed = tuple(v for m in objects for v in _tags(m).get(name, ()))
-            if allowed and name not in value:
-                raise Wrong((*path, name), "missing", "string")
-            if allowed and value[name] not in allowed:
+        known = {name: tuple(v for m in objects for v in _tags(m).get(name, ())) for name in ("type", "role")}
+        for name, allowed in known.items():
+            if allowed and name in value and value[name] not in allowed:
                 raise Wrong((*path, name), "value" if isinstance(value[name], str) else "type", allowed, value[name])
+        if known["type"] and "type" not in value:
+            raise Wrong((*path, "type"), "missing", "string")
         return objects, path
     if len(fitting) == 1 and len(objects) > 1 and isinstance(value.get("type"), str):
         path = (*path, Tag(value["type"]))
