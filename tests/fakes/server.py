@@ -1,7 +1,6 @@
 """A small HTTP/1.1 server that can break off a reply at any frame, in every way a network can."""
 
 import asyncio
-import contextlib
 import json
 import socket
 import ssl
@@ -149,8 +148,7 @@ class Server:
         finally:
             request.done = True
             left.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await left
+            await asyncio.wait([left])  # unlike awaiting it, this does not swallow a cancellation of our own
             self._tell()
 
 
