@@ -1,0 +1,127 @@
+"""Gateway keys: only the digest is kept, and a change made elsewhere counts within one look."""
+
+import asyncio
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dragoman.access import keys
+from dragoman.access.keys import Key, KeyBook
+from dragoman.config import State
+from dragoman.ledger.store import Store
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> State:
+    return State(dir=str(tmp_path))
+
+
+def make(state: State, **fields: Any) -> tuple[Key, str]:
+    key = Key(id=keys.new_id(), name="ci", created=1.0, **fields)
+    with Store(state) as store:
+        return key, keys.create(store, key)
+
+
+def test_a_key_is_256_random_bits_and_known_by_its_prefix(state: State) -> None:
+    (_, one), (_, other) = make(state), make(state)
+    assert one != other and one.startswith("dgm-") and len(one) >= 4 + 43
+
+
+def test_the_secret_is_nowhere_in_the_state(state: State) -> None:
+    _, secret = make(state)
+    written = b"".join(path.read_bytes() for path in state.path.rglob("*") if path.is_file())
+    assert secret.encode() not in written and secret[4:].encode() not in written
+    assert hashlib.sha256(secret.encode()).hexdigest().encode() in written
+
+
+def test_a_record_comes_back_as_it_was(state: State) -> None:
+    key, _ = make(state, expires=9.0, budget=5, period="day", rpm=1, tpm=2, models=["a", "b"], admin=True)
+    bare, _ = make(state)
+    with Store(state) as store:
+        assert keys.stored(store) in ([key, bare], [bare, key])
+
+
+def test_the_book_finds_who_a_secret_stands_for(state: State) -> None:
+    key, secret = make(state, rpm=7, models=["small"], budget=3, period="month")
+    book = KeyBook(state)
+    assert book.find(secret) is None and not book.budgeted()
+    assert book.load()
+    principal = book.find(secret)
+    assert principal and (principal.id, principal.name, principal.rpm) == (key.id, "ci", 7)
+    assert principal.allows("small") and not principal.allows("large") and book.budgeted()
+    book.close()
+
+
+@pytest.mark.parametrize("wrong", ["", "dgm-", "dgm-x", "\ud800", "' OR 1=1 --", "\x00"])
+def test_no_other_secret_is_known(state: State, wrong: str) -> None:
+    key, secret = make(state)
+    book = KeyBook(state)
+    book.load()
+    assert book.find(wrong) is None
+    assert book.find(secret.upper()) is None and book.find(secret[:-1]) is None and book.find(secret + "x") is None
+    assert book.find(key.id) is None and book.find(hashlib.sha256(secret.encode()).hexdigest()) is None
+    book.close()
+
+
+def test_a_key_made_later_is_known_after_the_next_load_and_nothing_is_read_in_between(state: State) -> None:
+    make(state)
+    book = KeyBook(state)
+    assert (book.load(), book.load()) == (True, False)
+    _, secret = make(state)
+    assert book.load() and book.find(secret)
+    book.close()
+
+
+def test_a_revoked_key_is_unknown_after_the_next_load(state: State) -> None:
+    key, secret = make(state)
+    book = KeyBook(state)
+    book.load()
+    with Store(state) as store:
+        assert keys.revoke(store, key.id, 5.0) and keys.revoke(store, key.id, 6.0)
+        assert not keys.revoke(store, "key_nobody", 5.0)
+        assert keys.stored(store)[0].revoked == 5.0
+    assert book.load() and book.find(secret) is None
+    book.close()
+
+
+def test_the_admin_key_of_the_config_is_known_without_a_database(tmp_path: Path) -> None:
+    book = KeyBook(State(dir=str(tmp_path / "none")), "an-admin-key")
+    principal = book.find("an-admin-key")
+    assert principal and principal.admin and not (tmp_path / "none").exists()
+
+
+async def test_an_unknown_secret_is_looked_for_at_most_once_a_second(
+    state: State, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [100.0]
+    monkeypatch.setattr(keys.time, "monotonic", lambda: clock[0])
+    book, loads = KeyBook(state), list[int]()
+    real = book.load
+    monkeypatch.setattr(book, "load", lambda: loads.append(1) or real())
+    assert await book.look_again("dgm-nobody") is None
+    _, secret = make(state)
+    for _ in range(50):
+        assert await book.look_again(secret) is None
+    assert len(loads) == 1
+    clock[0] += 1.0
+    found = await asyncio.gather(*(book.look_again(secret) for _ in range(20)))
+    assert all(found) and len(loads) == 2
+    book.close()
+
+
+async def test_keys_stay_in_force_when_the_database_cannot_be_read(
+    state: State, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    _, secret = make(state)
+    book = KeyBook(state)
+    assert await book.refresh()
+
+    def broken() -> bool:
+        raise OSError("gone")
+
+    monkeypatch.setattr(book, "load", broken)
+    assert await book.refresh() is False
+    assert book.find(secret) and "stay in force" in caplog.text and secret not in caplog.text
+    book.close()
