@@ -32,35 +32,76 @@ CODEX: dict[str, Any] = {
     "model": "gpt-6-sol",
     "instructions": "You are Codex.",
     "input": [
-        {"type": "message", "role": "developer", "content": [{"type": "input_text", "text": "<permissions>"},
-                                                             {"type": "input_text", "text": "<skills>"}]},
+        {
+            "type": "message",
+            "role": "developer",
+            "content": [{"type": "input_text", "text": "<permissions>"}, {"type": "input_text", "text": "<skills>"}],
+        },
         {"type": "message", "role": "user", "content": "fix the bug"},
-        {"type": "reasoning", "id": "rs_1", "summary": [{"type": "summary_text", "text": "Look"}],
-         "encrypted_content": "gAAA"},
-        {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "Looking.",
-                                                              "annotations": []}], "phase": "commentary"},
+        {
+            "type": "reasoning",
+            "id": "rs_1",
+            "summary": [{"type": "summary_text", "text": "Look"}],
+            "encrypted_content": "gAAA",
+        },
+        {
+            "type": "message",
+            "role": "assistant",
+            "content": [{"type": "output_text", "text": "Looking.", "annotations": []}],
+            "phase": "commentary",
+        },
         {"type": "function_call", "name": "exec_command", "arguments": '{"cmd":"ls"}', "call_id": "call_1"},
         {"type": "function_call", "name": "search", "namespace": "mcp__docs", "arguments": "{}", "call_id": "call_2"},
         {"type": "function_call_output", "call_id": "call_1", "output": "a.py"},
-        {"type": "function_call_output", "call_id": "call_2", "output": [
-            {"type": "input_text", "text": "page"},
-            {"type": "input_image", "image_url": "data:image/png;base64,AAAA", "detail": "high"}]},
+        {
+            "type": "function_call_output",
+            "call_id": "call_2",
+            "output": [
+                {"type": "input_text", "text": "page"},
+                {"type": "input_image", "image_url": "data:image/png;base64,AAAA", "detail": "high"},
+            ],
+        },
         {"type": "custom_tool_call", "name": "apply_patch", "input": "*** Begin Patch", "call_id": "call_3"},
         {"type": "custom_tool_call_output", "call_id": "call_3", "output": "Done"},
         {"type": "web_search_call", "status": "completed", "action": {"type": "search", "query": "x"}},
         {"type": "message", "role": "user", "content": "go on"},
     ],
     "tools": [
-        {"type": "function", "name": "exec_command", "description": "Runs", "strict": False,
-         "parameters": {"type": "object", "properties": {"cmd": {"type": "string"}}}},
-        {"type": "custom", "name": "apply_patch", "description": "Edits",
-         "format": {"type": "grammar", "syntax": "lark", "definition": "start: X"}},
-        {"type": "namespace", "name": "mcp__docs", "description": "Docs", "tools": [
-            {"type": "function", "name": "search", "description": "S", "parameters": {"type": "object"},
-             "strict": False, "defer_loading": True},
-            {"type": "function", "name": "open", "description": "O", "parameters": {"type": "object"}}]},
-        {"type": "tool_search", "execution": "client", "description": "Finds tools",
-         "parameters": {"type": "object", "properties": {"query": {"type": "string"}}}},
+        {
+            "type": "function",
+            "name": "exec_command",
+            "description": "Runs",
+            "strict": False,
+            "parameters": {"type": "object", "properties": {"cmd": {"type": "string"}}},
+        },
+        {
+            "type": "custom",
+            "name": "apply_patch",
+            "description": "Edits",
+            "format": {"type": "grammar", "syntax": "lark", "definition": "start: X"},
+        },
+        {
+            "type": "namespace",
+            "name": "mcp__docs",
+            "description": "Docs",
+            "tools": [
+                {
+                    "type": "function",
+                    "name": "search",
+                    "description": "S",
+                    "parameters": {"type": "object"},
+                    "strict": False,
+                    "defer_loading": True,
+                },
+                {"type": "function", "name": "open", "description": "O", "parameters": {"type": "object"}},
+            ],
+        },
+        {
+            "type": "tool_search",
+            "execution": "client",
+            "description": "Finds tools",
+            "parameters": {"type": "object", "properties": {"query": {"type": "string"}}},
+        },
         {"type": "web_search", "external_web_access": True},
     ],
     "tool_choice": "auto",
@@ -72,17 +113,31 @@ CODEX: dict[str, Any] = {
     "client_metadata": {"x-codex-installation-id": "1"},
     "store": False,
     "stream": True,
-}  # fmt: skip
+}
 
 BODIES: dict[str, dict[str, Any]] = {
     "codex": CODEX,
     "settings": {
-        "model": "m", "input": [{"type": "message", "role": "user", "content": "x"}], "max_output_tokens": 99, "temperature": 0.5, "top_p": 0.9, "top_logprobs": 3,
-        "service_tier": "flex", "metadata": {"a": "b"}, "user": "u", "truncation": "auto", "background": True,
-        "previous_response_id": "resp_1", "conversation": {"id": "conv_1"}, "max_tool_calls": 3,
-        "prompt": {"id": "pmpt_1"}, "stream_options": {"include_obfuscation": False},
+        "model": "m",
+        "input": [{"type": "message", "role": "user", "content": "x"}],
+        "max_output_tokens": 99,
+        "temperature": 0.5,
+        "top_p": 0.9,
+        "top_logprobs": 3,
+        "service_tier": "flex",
+        "metadata": {"a": "b"},
+        "user": "u",
+        "truncation": "auto",
+        "background": True,
+        "previous_response_id": "resp_1",
+        "conversation": {"id": "conv_1"},
+        "max_tool_calls": 3,
+        "prompt": {"id": "pmpt_1"},
+        "stream_options": {"include_obfuscation": False},
         "include": ["message.output_text.logprobs", "web_search_call.action.sources"],
-        "presence_penalty": 0.1, "prompt_cache_options": {"ttl": "30m"}, "something_new": [1],
+        "presence_penalty": 0.1,
+        "prompt_cache_options": {"ttl": "30m"},
+        "something_new": [1],
         "text": {"format": {"type": "json_schema", "name": "n", "schema": {"type": "object"}, "strict": True}},
         "tool_choice": {"type": "allowed_tools", "mode": "required", "tools": [{"type": "mcp", "server_label": "s"}]},
     },
@@ -90,25 +145,56 @@ BODIES: dict[str, dict[str, Any]] = {
     "content": {
         "model": "m",
         "input": [
-            {"type": "message", "role": "user", "id": "msg_1", "status": "completed", "content": [
-                {"type": "input_text", "text": "see", "prompt_cache_breakpoint": {"mode": "explicit", "ttl": "30m"}},
-                {"type": "input_image", "file_id": "file_1", "detail": "original"},
-                {"type": "input_image", "image_url": "https://x/y.png"},
-                {"type": "input_file", "file_data": "data:application/pdf;base64,AAAA", "filename": "a.pdf"},
-                {"type": "input_file", "file_url": "https://x/y.pdf"},
-                {"type": "input_file", "file_data": "AAAA", "filename": "bare.bin"},
-                {"type": "input_audio", "input_audio": {"data": "AAAA", "format": "mp3"}},
-                {"type": "input_new", "thing": 1}]},
-            {"type": "message", "role": "assistant", "id": "msg_2", "status": "incomplete", "content": [
-                {"type": "output_text", "text": "a", "annotations": [
-                    {"type": "url_citation", "url": "u", "title": "t", "start_index": 0, "end_index": 1},
-                    {"type": "file_path", "file_id": "f", "index": 0}],
-                 "logprobs": [{"token": "a", "logprob": -0.5, "bytes": [97], "top_logprobs": []}]},
-                {"type": "refusal", "refusal": "no"}]},
-            {"type": "message", "role": "assistant", "content": [
-                {"type": "output_text", "text": "one", "annotations": []}], "phase": "commentary"},
-            {"type": "message", "role": "assistant", "content": [
-                {"type": "output_text", "text": "two", "annotations": []}], "phase": "final_answer"},
+            {
+                "type": "message",
+                "role": "user",
+                "id": "msg_1",
+                "status": "completed",
+                "content": [
+                    {
+                        "type": "input_text",
+                        "text": "see",
+                        "prompt_cache_breakpoint": {"mode": "explicit", "ttl": "30m"},
+                    },
+                    {"type": "input_image", "file_id": "file_1", "detail": "original"},
+                    {"type": "input_image", "image_url": "https://x/y.png"},
+                    {"type": "input_file", "file_data": "data:application/pdf;base64,AAAA", "filename": "a.pdf"},
+                    {"type": "input_file", "file_url": "https://x/y.pdf"},
+                    {"type": "input_file", "file_data": "AAAA", "filename": "bare.bin"},
+                    {"type": "input_audio", "input_audio": {"data": "AAAA", "format": "mp3"}},
+                    {"type": "input_new", "thing": 1},
+                ],
+            },
+            {
+                "type": "message",
+                "role": "assistant",
+                "id": "msg_2",
+                "status": "incomplete",
+                "content": [
+                    {
+                        "type": "output_text",
+                        "text": "a",
+                        "annotations": [
+                            {"type": "url_citation", "url": "u", "title": "t", "start_index": 0, "end_index": 1},
+                            {"type": "file_path", "file_id": "f", "index": 0},
+                        ],
+                        "logprobs": [{"token": "a", "logprob": -0.5, "bytes": [97], "top_logprobs": []}],
+                    },
+                    {"type": "refusal", "refusal": "no"},
+                ],
+            },
+            {
+                "type": "message",
+                "role": "assistant",
+                "content": [{"type": "output_text", "text": "one", "annotations": []}],
+                "phase": "commentary",
+            },
+            {
+                "type": "message",
+                "role": "assistant",
+                "content": [{"type": "output_text", "text": "two", "annotations": []}],
+                "phase": "final_answer",
+            },
         ],
     },
     "items": {
@@ -116,24 +202,50 @@ BODIES: dict[str, dict[str, Any]] = {
         "input": [
             {"type": "item_reference", "id": "msg_9"},
             {"type": "compaction", "encrypted_content": "gAAA"},
-            {"type": "reasoning", "id": "rs_1", "summary": [{"type": "summary_text", "text": "a"},
-                                                            {"type": "summary_text", "text": "b"}]},
-            {"type": "reasoning", "id": "rs_2", "summary": [{"type": "summary_text", "text": "s"}],
-             "content": [{"type": "reasoning_text", "text": "raw"}]},
-            {"type": "function_call", "id": "fc_1", "call_id": "c1", "name": "f", "arguments": "{}",
-             "status": "completed", "namespace": "unlisted", "caller": {"type": "direct"}},
+            {
+                "type": "reasoning",
+                "id": "rs_1",
+                "summary": [{"type": "summary_text", "text": "a"}, {"type": "summary_text", "text": "b"}],
+            },
+            {
+                "type": "reasoning",
+                "id": "rs_2",
+                "summary": [{"type": "summary_text", "text": "s"}],
+                "content": [{"type": "reasoning_text", "text": "raw"}],
+            },
+            {
+                "type": "function_call",
+                "id": "fc_1",
+                "call_id": "c1",
+                "name": "f",
+                "arguments": "{}",
+                "status": "completed",
+                "namespace": "unlisted",
+                "caller": {"type": "direct"},
+            },
             {"type": "function_call_output", "id": "fco_1", "call_id": "c1", "output": "", "status": "completed"},
             {"type": "computer_call_output", "call_id": "c4", "output": {"type": "computer_screenshot"}},
             {"type": "tool_search_call", "call_id": "c5", "execution": "client", "arguments": {"query": "cal"}},
-            {"type": "tool_search_output", "call_id": "c5", "execution": "client", "status": "completed", "tools": [
-                {"type": "namespace", "name": "cal", "description": "d", "tools": [
-                    {"type": "function", "name": "add", "parameters": {"type": "object"}}]}]},
+            {
+                "type": "tool_search_output",
+                "call_id": "c5",
+                "execution": "client",
+                "status": "completed",
+                "tools": [
+                    {
+                        "type": "namespace",
+                        "name": "cal",
+                        "description": "d",
+                        "tools": [{"type": "function", "name": "add", "parameters": {"type": "object"}}],
+                    }
+                ],
+            },
             {"type": "function_call", "call_id": "c6", "name": "add", "arguments": "{}", "namespace": "cal"},
             {"type": "additional_tools", "role": "developer", "tools": [{"type": "function", "name": "late"}]},
             {"type": "mcp_approval_response", "approval_request_id": "a", "approve": True},
         ],
     },
-}  # fmt: skip
+}
 
 
 def test_the_module_has_the_shape_of_a_dialect() -> None:
@@ -159,17 +271,21 @@ def test_a_codex_turn_is_one_assistant_message_and_one_of_results() -> None:
     turn = read(CODEX).messages[3].parts
     assert [type(part) for part in turn] == [Reasoning, Text, ToolCall, ToolCall]
     assert [part.call_id for part in read(CODEX).messages[4].parts if isinstance(part, ToolResult)] == [
-        "call_1", "call_2",
-    ]  # fmt: skip
+        "call_1",
+        "call_2",
+    ]
 
 
 def test_a_codex_request_reaches_a_foreign_model_with_plain_names() -> None:
     request = read(CODEX)
     callable_tools = {tool.name: tool.kind for tool in request.tools if tool.kind != "provider"}
     assert callable_tools == {
-        "exec_command": "function", "apply_patch": "custom", "mcp__docs__search": "function",
-        "mcp__docs__open": "function", "tool_search": "function",
-    }  # fmt: skip
+        "exec_command": "function",
+        "apply_patch": "custom",
+        "mcp__docs__search": "function",
+        "mcp__docs__open": "function",
+        "tool_search": "function",
+    }
     calls = [part.name for message in request.messages for part in message.parts if isinstance(part, ToolCall)]
     assert calls == ["exec_command", "mcp__docs__search", "apply_patch"]
 
@@ -188,7 +304,11 @@ def test_tools_that_a_search_found_can_be_called_by_a_foreign_model_and_are_list
 
 def test_long_namespaces_still_give_a_name_that_every_dialect_takes() -> None:
     tool = {"type": "function", "name": "f" * 60, "parameters": {}}
-    body = {"model": "m", "input": "x", "tools": [{"type": "namespace", "name": "n" * 60, "description": "", "tools": [tool]}]}  # fmt: skip
+    body = {
+        "model": "m",
+        "input": "x",
+        "tools": [{"type": "namespace", "name": "n" * 60, "description": "", "tools": [tool]}],
+    }
     assert len(read(body).tools[0].name) <= 64
     assert rewritten(body)["tools"] == body["tools"]
 
@@ -218,9 +338,13 @@ def test_every_tool_choice_reads_and_comes_back(choice: Any, canon: ToolChoice) 
 
 def test_settings_find_their_canon_names() -> None:
     request = ask(
-        reasoning={"effort": "none"}, text={"format": {"type": "json_object"}, "verbosity": "high"},
-        include=["message.output_text.logprobs"], safety_identifier="u", prompt_cache_key="k", instructions="be",
-    )  # fmt: skip
+        reasoning={"effort": "none"},
+        text={"format": {"type": "json_object"}, "verbosity": "high"},
+        include=["message.output_text.logprobs"],
+        safety_identifier="u",
+        prompt_cache_key="k",
+        instructions="be",
+    )
     assert request.thinking == Thinking(mode="off", effort="none")
     assert request.output == OutputFormat(kind="json")
     assert (request.verbosity, request.logprobs, request.user, request.cache_key) == ("high", True, "u", "k")
@@ -266,32 +390,56 @@ def test_a_malformed_request_is_refused_with_the_path(fields: dict[str, Any], pa
 
 def test_a_foreign_request_is_not_stored_and_asks_for_encrypted_reasoning() -> None:
     request = Request(
-        dialect="anthropic", model="gpt-6-sol", max_output_tokens=1, top_k=3, thinking=Thinking(budget=8000, visible=True),
+        dialect="anthropic",
+        model="gpt-6-sol",
+        max_output_tokens=1,
+        top_k=3,
+        thinking=Thinking(budget=8000, visible=True),
         messages=[
             Message(role="system", parts=[Text(text="be", cache=CacheMark())]),
             Message(role="user", parts=[Text(text="hi")]),
-            Message(role="assistant", parts=[
-                Reasoning(text="hm", signature="s", dialect="anthropic"), Text(text="calling"),
-                ToolCall(id="toolu_1", name="f", arguments="")]),
-            Message(role="user", parts=[
-                ToolResult(call_id="toolu_1", content=[Media(kind="image", mime="image/png", data="AA")], is_error=True),
-                Text(text="and?")]),
+            Message(
+                role="assistant",
+                parts=[
+                    Reasoning(text="hm", signature="s", dialect="anthropic"),
+                    Text(text="calling"),
+                    ToolCall(id="toolu_1", name="f", arguments=""),
+                ],
+            ),
+            Message(
+                role="user",
+                parts=[
+                    ToolResult(
+                        call_id="toolu_1", content=[Media(kind="image", mime="image/png", data="AA")], is_error=True
+                    ),
+                    Text(text="and?"),
+                ],
+            ),
         ],
-        tools=[Tool(name="f", parameters={"type": "object"}),
-               Tool(name="web_search", kind="provider", dialect="anthropic", raw={})],
-        tool_choice=ToolChoice(mode="tool", names=["f"]), extra={"mcp_servers": []},
-    )  # fmt: skip
+        tools=[
+            Tool(name="f", parameters={"type": "object"}),
+            Tool(name="web_search", kind="provider", dialect="anthropic", raw={}),
+        ],
+        tool_choice=ToolChoice(mode="tool", names=["f"]),
+        extra={"mcp_servers": []},
+    )
     written = dialect.write_request(request, Quirks())
     assert written.body == {
         "model": "gpt-6-sol",
         "input": [
             {"type": "message", "role": "system", "content": [{"type": "input_text", "text": "be"}]},
             {"type": "message", "role": "user", "content": "hi"},
-            {"type": "message", "role": "assistant", "content": [
-                {"type": "output_text", "text": "calling", "annotations": []}]},
+            {
+                "type": "message",
+                "role": "assistant",
+                "content": [{"type": "output_text", "text": "calling", "annotations": []}],
+            },
             {"type": "function_call", "call_id": "toolu_1", "name": "f", "arguments": "{}"},
-            {"type": "function_call_output", "call_id": "toolu_1", "output": [
-                {"type": "input_image", "image_url": "data:image/png;base64,AA"}]},
+            {
+                "type": "function_call_output",
+                "call_id": "toolu_1",
+                "output": [{"type": "input_image", "image_url": "data:image/png;base64,AA"}],
+            },
             {"type": "message", "role": "user", "content": "and?"},
         ],
         "tools": [{"type": "function", "name": "f", "parameters": {"type": "object"}, "strict": False}],
@@ -300,10 +448,16 @@ def test_a_foreign_request_is_not_stored_and_asks_for_encrypted_reasoning() -> N
         "reasoning": {"effort": "medium", "summary": "auto"},
         "store": False,
         "include": ["reasoning.encrypted_content"],
-    }  # fmt: skip
+    }
     assert sorted(written.lossy) == [
-        "max_output_tokens", "mcp_servers", "messages.cache", "messages.is_error", "reasoning", "tools.web_search", "top_k",
-    ]  # fmt: skip
+        "max_output_tokens",
+        "mcp_servers",
+        "messages.cache",
+        "messages.is_error",
+        "reasoning",
+        "tools.web_search",
+        "top_k",
+    ]
 
 
 def test_its_own_reasoning_goes_back_exactly_from_a_foreign_client() -> None:
@@ -312,9 +466,13 @@ def test_its_own_reasoning_goes_back_exactly_from_a_foreign_client() -> None:
     request = Request(dialect="openai-chat", model="o4-mini", messages=[Message(role="assistant", parts=[own, idle])])
     written = dialect.write_request(request, Quirks())
     assert written.body["input"] == [
-        {"type": "reasoning", "id": "rs_1", "summary": [{"type": "summary_text", "text": "plan"}],
-         "encrypted_content": "gAAA"}
-    ]  # fmt: skip
+        {
+            "type": "reasoning",
+            "id": "rs_1",
+            "summary": [{"type": "summary_text", "text": "plan"}],
+            "encrypted_content": "gAAA",
+        }
+    ]
     assert written.lossy == []
 
 
@@ -351,20 +509,36 @@ def test_what_a_provider_refuses_is_dropped_and_named() -> None:
 def test_sealed_thinking_and_signatures_are_unpacked() -> None:
     thought = Reasoning(text="hm", signature="s", dialect="anthropic")
     signed = ToolCall(id="c1", signature="g", dialect="gemini")
-    request = ask(input=[
-        {"type": "reasoning", "id": "rs_1", "summary": [{"type": "summary_text", "text": "hm"}],
-         "encrypted_content": seal([thought])},
-        {"type": "message", "role": "assistant", "content": "well"},
-        {"type": "reasoning", "id": "rs_2", "summary": [], "encrypted_content": seal([Text(signature="t", dialect="gemini")])},
-        {"type": "reasoning", "id": "rs_3", "summary": [], "encrypted_content": seal([signed])},
-        {"type": "function_call", "call_id": "c1", "name": "f", "arguments": "{}"},
-        {"type": "reasoning", "id": "rs_4", "summary": [], "encrypted_content": "DgmSeal1broken"},
-    ])  # fmt: skip
+    request = ask(
+        input=[
+            {
+                "type": "reasoning",
+                "id": "rs_1",
+                "summary": [{"type": "summary_text", "text": "hm"}],
+                "encrypted_content": seal([thought]),
+            },
+            {"type": "message", "role": "assistant", "content": "well"},
+            {
+                "type": "reasoning",
+                "id": "rs_2",
+                "summary": [],
+                "encrypted_content": seal([Text(signature="t", dialect="gemini")]),
+            },
+            {"type": "reasoning", "id": "rs_3", "summary": [], "encrypted_content": seal([signed])},
+            {"type": "function_call", "call_id": "c1", "name": "f", "arguments": "{}"},
+            {"type": "reasoning", "id": "rs_4", "summary": [], "encrypted_content": "DgmSeal1broken"},
+        ]
+    )
     assert request.messages == [
-        Message(role="assistant", parts=[
-            thought, Text(text="well", signature="t", dialect="gemini"),
-            ToolCall(id="c1", name="f", arguments="{}", signature="g", dialect="gemini")])
-    ]  # fmt: skip
+        Message(
+            role="assistant",
+            parts=[
+                thought,
+                Text(text="well", signature="t", dialect="gemini"),
+                ToolCall(id="c1", name="f", arguments="{}", signature="g", dialect="gemini"),
+            ],
+        )
+    ]
 
 
 def test_a_sealed_compaction_is_the_text_it_holds() -> None:
@@ -374,23 +548,58 @@ def test_a_sealed_compaction_is_the_text_it_holds() -> None:
 
 WORDS = st.text(max_size=8)
 ITEMS = st.one_of(
-    st.builds(lambda role, text: {"type": "message", "role": role, "content": text},
-              st.sampled_from(["user", "developer", "system"]), WORDS),
-    st.builds(lambda text, n: {"type": "message", "role": "assistant", "id": f"msg_{n}", "status": "completed",
-                               "content": [{"type": "output_text", "text": text, "annotations": []}]},
-              WORDS, st.integers(0, 3)),
-    st.builds(lambda text: {"type": "message", "role": "assistant",
-                            "content": [{"type": "output_text", "text": text, "annotations": []}]}, WORDS),
-    st.builds(lambda texts, secret: {"type": "reasoning", "id": "rs_1", "encrypted_content": secret, "summary": [
-        {"type": "summary_text", "text": text} for text in texts]}, st.lists(st.text(min_size=1), max_size=3), WORDS),
-    st.builds(lambda name, space: {"type": "function_call", "call_id": "c", "name": name, "arguments": "{}",
-                                   **({"namespace": space} if space else {})},
-              st.sampled_from(["f", "g"]), st.sampled_from(["", "n", "functions", "other"])),
+    st.builds(
+        lambda role, text: {"type": "message", "role": role, "content": text},
+        st.sampled_from(["user", "developer", "system"]),
+        WORDS,
+    ),
+    st.builds(
+        lambda text, n: {
+            "type": "message",
+            "role": "assistant",
+            "id": f"msg_{n}",
+            "status": "completed",
+            "content": [{"type": "output_text", "text": text, "annotations": []}],
+        },
+        WORDS,
+        st.integers(0, 3),
+    ),
+    st.builds(
+        lambda text: {
+            "type": "message",
+            "role": "assistant",
+            "content": [{"type": "output_text", "text": text, "annotations": []}],
+        },
+        WORDS,
+    ),
+    st.builds(
+        lambda texts, secret: {
+            "type": "reasoning",
+            "id": "rs_1",
+            "encrypted_content": secret,
+            "summary": [{"type": "summary_text", "text": text} for text in texts],
+        },
+        st.lists(st.text(min_size=1), max_size=3),
+        WORDS,
+    ),
+    st.builds(
+        lambda name, space: {
+            "type": "function_call",
+            "call_id": "c",
+            "name": name,
+            "arguments": "{}",
+            **({"namespace": space} if space else {}),
+        },
+        st.sampled_from(["f", "g"]),
+        st.sampled_from(["", "n", "functions", "other"]),
+    ),
     st.builds(lambda text: {"type": "custom_tool_call", "call_id": "d", "name": "p", "input": text}, WORDS),
     st.builds(lambda text: {"type": "function_call_output", "call_id": "c", "output": text}, WORDS),
-    st.builds(lambda kind: {"type": kind, "id": "x_1", "new": [1]},
-              st.sampled_from(["web_search_call", "shell_call_output", "item_reference", "future_thing"])),
-)  # fmt: skip
+    st.builds(
+        lambda kind: {"type": kind, "id": "x_1", "new": [1]},
+        st.sampled_from(["web_search_call", "shell_call_output", "item_reference", "future_thing"]),
+    ),
+)
 TOOLS = [
     {"type": "function", "name": "f", "strict": True, "parameters": {}},
     {"type": "namespace", "name": "n", "description": "d", "tools": [{"type": "function", "name": "f"}]},

@@ -12,9 +12,10 @@ from dragoman.dialects.openai_responses import stored
 
 FIRST: dict[str, Any] = {"model": "m", "input": "hello", "instructions": "be brief"}
 SECOND: dict[str, Any] = {
-    "model": "m", "previous_response_id": "resp_a",
+    "model": "m",
+    "previous_response_id": "resp_a",
     "input": [{"type": "function_call_output", "call_id": "c1", "output": "42"}, {"role": "user", "content": "and?"}],
-}  # fmt: skip
+}
 
 
 def first() -> stored.Record:
@@ -48,9 +49,14 @@ def test_a_chain_holds_everything_said_before() -> None:
     third = stored.expand({"model": "m", "input": "more", "previous_response_id": "resp_b"}, second)
     said = [item.get("content") or item["type"] for item in third["input"]]
     assert said == [
-        [{"type": "input_text", "text": "hello"}], "reasoning", "function_call", "function_call_output",
-        [{"type": "input_text", "text": "and?"}], [{"type": "output_text", "text": "so", "annotations": []}], "more",
-    ]  # fmt: skip
+        [{"type": "input_text", "text": "hello"}],
+        "reasoning",
+        "function_call",
+        "function_call_output",
+        [{"type": "input_text", "text": "and?"}],
+        [{"type": "output_text", "text": "so", "annotations": []}],
+        "more",
+    ]
     assert not any("_in_" in item.get("id", "") for item in third["input"])
 
 
@@ -63,8 +69,10 @@ def test_references_are_replaced_by_what_they_name() -> None:
     }
     elsewhere = {"msg_else": {"role": "user", "content": "x"}}
     assert stored.expand(body, None, elsewhere.get)["input"] == [
-        {"type": "item_reference", "id": call["id"]}, elsewhere["msg_else"], {"id": "msg_gone"},
-    ]  # fmt: skip
+        {"type": "item_reference", "id": call["id"]},
+        elsewhere["msg_else"],
+        {"id": "msg_gone"},
+    ]
     assert stored.expand(body, record, elsewhere.get)["input"][3] == call
 
 

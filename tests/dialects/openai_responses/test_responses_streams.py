@@ -1,3 +1,4 @@
+import itertools
 import json
 from typing import Any
 
@@ -53,43 +54,82 @@ def kinds(data: bytes) -> list[str]:
 def test_a_text_reply_is_the_exact_row_of_events() -> None:
     data = stream(Reply(dialect="ollama", id="r", model="m", choices=[Choice(parts=[Text(text="hi")])]))
     assert kinds(data) == [
-        "created", "in_progress", "output_item.added", "content_part.added", "output_text.delta", "output_text.done",
-        "content_part.done", "output_item.done", "completed",
-    ]  # fmt: skip
+        "created",
+        "in_progress",
+        "output_item.added",
+        "content_part.added",
+        "output_text.delta",
+        "output_text.done",
+        "content_part.done",
+        "output_item.done",
+        "completed",
+    ]
     delta = events(data)[4]
     assert (delta["item_id"], delta["output_index"], delta["content_index"]) == ("msg_r_0", 0, 0)
 
 
 def test_thinking_calls_and_a_refusal_are_rows_of_their_own() -> None:
     parts: list[Part] = [
-        Reasoning(text="hm", dialect="anthropic"), Reasoning(text="raw", dialect="openai-responses", encrypted="g"),
-        ToolCall(id="a", name="f", arguments='{"x":1}'), ToolCall(id="b", name="patch", arguments="+1", kind="custom"),
-        ToolCall(id="c", name="patch", arguments='{"input":"+2"}'), ToolCall(id="d", name="tool_search"),
+        Reasoning(text="hm", dialect="anthropic"),
+        Reasoning(text="raw", dialect="openai-responses", encrypted="g"),
+        ToolCall(id="a", name="f", arguments='{"x":1}'),
+        ToolCall(id="b", name="patch", arguments="+1", kind="custom"),
+        ToolCall(id="c", name="patch", arguments='{"input":"+2"}'),
+        ToolCall(id="d", name="tool_search"),
         Refusal(text="no"),
-    ]  # fmt: skip
+    ]
     data = stream(Reply(dialect="anthropic", id="r", choices=[Choice(parts=parts, finish="tool_calls")]), tools=TOOLS)
     item = ["output_item.added", "output_item.done"]
     assert kinds(data)[2:-1] == [
-        item[0], "reasoning_summary_part.added", "reasoning_summary_text.delta", "reasoning_summary_text.done",
-        "reasoning_summary_part.done", item[1],
-        item[0], "content_part.added", "reasoning_text.delta", "reasoning_text.done", "content_part.done", item[1],
-        item[0], "function_call_arguments.delta", "function_call_arguments.done", item[1],
-        item[0], "custom_tool_call_input.delta", "custom_tool_call_input.done", item[1],
-        item[0], "custom_tool_call_input.delta", "custom_tool_call_input.done", item[1],
+        item[0],
+        "reasoning_summary_part.added",
+        "reasoning_summary_text.delta",
+        "reasoning_summary_text.done",
+        "reasoning_summary_part.done",
+        item[1],
+        item[0],
+        "content_part.added",
+        "reasoning_text.delta",
+        "reasoning_text.done",
+        "content_part.done",
+        item[1],
+        item[0],
+        "function_call_arguments.delta",
+        "function_call_arguments.done",
+        item[1],
+        item[0],
+        "custom_tool_call_input.delta",
+        "custom_tool_call_input.done",
+        item[1],
+        item[0],
+        "custom_tool_call_input.delta",
+        "custom_tool_call_input.done",
+        item[1],
         *item,
-        item[0], "content_part.added", "refusal.delta", "refusal.done", "content_part.done", item[1],
-    ]  # fmt: skip
+        item[0],
+        "content_part.added",
+        "refusal.delta",
+        "refusal.done",
+        "content_part.done",
+        item[1],
+    ]
 
 
 def test_every_event_about_an_item_says_where_it_stands() -> None:
     parts: list[Part] = [
-        Text(text="a", id="msg_x"), Text(text="b", id="msg_x"), Text(text="c", id="msg_y"), ToolCall(id="t", name="f"),
-    ]  # fmt: skip
+        Text(text="a", id="msg_x"),
+        Text(text="b", id="msg_x"),
+        Text(text="c", id="msg_y"),
+        ToolCall(id="t", name="f"),
+    ]
     found = events(stream(Reply(dialect="openai-responses", id="resp_r", choices=[Choice(parts=parts)])))
     places = [(e["output_index"], e.get("content_index"), e["item_id"]) for e in found if "item_id" in e]
     assert places == [
-        *[(0, 0, "msg_x")] * 4, *[(0, 1, "msg_x")] * 4, *[(1, 0, "msg_y")] * 4, *[(2, None, "fc_r_2")] * 2,
-    ]  # fmt: skip
+        *[(0, 0, "msg_x")] * 4,
+        *[(0, 1, "msg_x")] * 4,
+        *[(1, 0, "msg_y")] * 4,
+        *[(2, None, "fc_r_2")] * 2,
+    ]
     assert found[-1]["response"]["output"][0]["content"][1]["text"] == "b"
 
 
@@ -97,12 +137,16 @@ def test_annotations_and_logprobs_come_as_they_are_known() -> None:
     writer = dialect.StreamWriter(ask())
     data = writer.write(
         [
-            Begin(id="r"), PartStart(index=0, part=Text()),
+            Begin(id="r"),
+            PartStart(index=0, part=Text()),
             PartDelta(index=0, text="hi", logprobs=[TokenLogprob(token="hi", logprob=-1.0)]),
-            PartPatch(index=0, citation=Citation(url="u", start=0, end=2)), PartDelta(index=0, text="!"),
-            PartEnd(index=0), Finish(reason="stop"), End(),
+            PartPatch(index=0, citation=Citation(url="u", start=0, end=2)),
+            PartDelta(index=0, text="!"),
+            PartEnd(index=0),
+            Finish(reason="stop"),
+            End(),
         ]
-    )  # fmt: skip
+    )
     found = {event["type"]: event for event in events(data)}
     logprob = {"token": "hi", "logprob": -1.0, "bytes": [104, 105], "top_logprobs": []}
     assert found["response.output_text.annotation.added"]["annotation_index"] == 0
@@ -113,10 +157,17 @@ def test_annotations_and_logprobs_come_as_they_are_known() -> None:
 def test_interleaved_calls_come_one_after_another_with_their_own_arguments() -> None:
     mixed: list[Event] = [
         Begin(id="r"),
-        PartStart(index=0, part=ToolCall(id="a", name="f")), PartStart(index=1, part=ToolCall(id="b", name="g")),
-        PartDelta(index=0, text='{"x"'), PartDelta(index=1, text='{"y"'), PartDelta(index=0, text=":1}"),
-        PartDelta(index=1, text=":2}"), PartEnd(index=0), PartEnd(index=1), Finish(reason="tool_calls"), End(),
-    ]  # fmt: skip
+        PartStart(index=0, part=ToolCall(id="a", name="f")),
+        PartStart(index=1, part=ToolCall(id="b", name="g")),
+        PartDelta(index=0, text='{"x"'),
+        PartDelta(index=1, text='{"y"'),
+        PartDelta(index=0, text=":1}"),
+        PartDelta(index=1, text=":2}"),
+        PartEnd(index=0),
+        PartEnd(index=1),
+        Finish(reason="tool_calls"),
+        End(),
+    ]
     final = events(dialect.StreamWriter(ask()).write(mixed))[-1]["response"]
     assert [(item["call_id"], item["arguments"]) for item in final["output"]] == [("a", '{"x":1}'), ("b", '{"y":2}')]
 
@@ -140,9 +191,13 @@ def test_a_stream_may_come_event_by_event() -> None:
 
 def test_the_stream_ends_with_usage_and_the_whole_response() -> None:
     reply = Reply(
-        dialect="anthropic", id="r", model="m", created=4, usage=Usage(input=5, output=6, cached=2, reasoning=1),
+        dialect="anthropic",
+        id="r",
+        model="m",
+        created=4,
+        usage=Usage(input=5, output=6, cached=2, reasoning=1),
         choices=[Choice(parts=[Text(text="hi")], finish="length")],
-    )  # fmt: skip
+    )
     final = events(stream(reply))[-1]
     assert final["type"] == "response.incomplete"
     assert final["response"] == response(reply)
@@ -186,19 +241,38 @@ def test_reasoning_without_a_summary_keeps_its_proof() -> None:
 
 def test_parallel_calls_with_interleaved_arguments_are_kept_apart() -> None:
     def added(i: int, **item: Any) -> dict[str, Any]:
-        return {"type": "response.output_item.added", "output_index": i,
-                "item": {"type": "function_call", "id": f"fc_{i}", "call_id": f"c{i}", "arguments": "", **item}}  # fmt: skip
+        return {
+            "type": "response.output_item.added",
+            "output_index": i,
+            "item": {"type": "function_call", "id": f"fc_{i}", "call_id": f"c{i}", "arguments": "", **item},
+        }
 
     def grown(i: int, delta: str) -> dict[str, Any]:
         return {"type": "response.function_call_arguments.delta", "output_index": i, "delta": delta}
 
-    parts = fold(heard(sse(
-        CREATED, added(0, name="f"), added(1, name="g", namespace="n"), grown(0, '{"a"'), grown(1, "{"), grown(0, ":1}"),
-        grown(1, ""), grown(1, "}"), done(),
-    ))).choices[0].parts  # fmt: skip
+    parts = (
+        fold(
+            heard(
+                sse(
+                    CREATED,
+                    added(0, name="f"),
+                    added(1, name="g", namespace="n"),
+                    grown(0, '{"a"'),
+                    grown(1, "{"),
+                    grown(0, ":1}"),
+                    grown(1, ""),
+                    grown(1, "}"),
+                    done(),
+                )
+            )
+        )
+        .choices[0]
+        .parts
+    )
     assert [(part.name, part.arguments) for part in parts if isinstance(part, ToolCall)] == [
-        ("f", '{"a":1}'), ("n__g", "{}"),
-    ]  # fmt: skip
+        ("f", '{"a":1}'),
+        ("n__g", "{}"),
+    ]
 
 
 @pytest.mark.parametrize("how", ["content_part.done", "output_item.done", "completed"])
@@ -237,22 +311,32 @@ def test_unknown_events_and_late_deltas_change_nothing() -> None:
     text = {"type": "response.output_text.delta", "output_index": 0, "content_index": 0, "delta": "hi"}
     item = {"id": "msg_1", "type": "message", "content": [{"type": "output_text", "text": "hi"}]}
     data = b": ping\n\n" + sse(
-        CREATED, {"type": "response.future", "delta": {"x": 1}, "output_index": "0"}, {**text, "delta": ""}, text,
-        {"type": "response.output_item.done", "output_index": 0, "item": item}, text, done(),
-    )  # fmt: skip
+        CREATED,
+        {"type": "response.future", "delta": {"x": 1}, "output_index": "0"},
+        {**text, "delta": ""},
+        text,
+        {"type": "response.output_item.done", "output_index": 0, "item": item},
+        text,
+        done(),
+    )
     assert fold(heard(data + b"data: [DONE]\n\n")).choices[0].parts == [Text(text="hi")]
 
 
 @pytest.mark.parametrize(
     ("event", "kind"),
     [
-        ({"type": "response.failed", "response": {"error": {"code": "rate_limit_exceeded", "message": "slow"}}}, "rate_limited"),
-        ({"type": "response.failed", "response": {"error": {"code": "context_length_exceeded", "message": "slow"}}},
-         "context_length"),
+        (
+            {"type": "response.failed", "response": {"error": {"code": "rate_limit_exceeded", "message": "slow"}}},
+            "rate_limited",
+        ),
+        (
+            {"type": "response.failed", "response": {"error": {"code": "context_length_exceeded", "message": "slow"}}},
+            "context_length",
+        ),
         ({"type": "error", "code": "server_error", "message": "slow", "param": None}, "upstream_error"),
         ({"type": "error", "error": {"type": "x", "code": "server_is_overloaded", "message": "slow"}}, "overloaded"),
     ],
-)  # fmt: skip
+)
 def test_an_error_in_the_stream_breaks_it(event: dict[str, Any], kind: str) -> None:
     last = heard(sse(CREATED, event, done()))[-1]
     assert isinstance(last, Broken)
@@ -288,20 +372,48 @@ OWN = "openai-responses"
 PARTS = st.one_of(
     st.builds(lambda t, i: Text(text=t, id=f"msg_{i}"), WORDS, st.integers(0, 2)),
     st.builds(lambda t: Refusal(text=t, id="msg_9"), WORDS),
-    st.builds(lambda t, s, e: Reasoning(text=t, summary=s or not t, encrypted=e, dialect=OWN),
-              st.text(max_size=9), st.booleans(), st.none() | WORDS),
+    st.builds(
+        lambda t, s, e: Reasoning(text=t, summary=s or not t, encrypted=e, dialect=OWN),
+        st.text(max_size=9),
+        st.booleans(),
+        st.none() | WORDS,
+    ),
     st.builds(lambda t: Reasoning(text=t, signature="s", dialect="anthropic"), st.text(max_size=9)),
-    st.builds(lambda n, a, g: ToolCall(id="c", name=n, arguments=json.dumps({"a": a}), signature=g, dialect="gemini" if g else ""),
-              st.sampled_from(["f", "patch", "tool_search"]), WORDS, st.none() | WORDS),
+    st.builds(
+        lambda n, a, g: ToolCall(
+            id="c", name=n, arguments=json.dumps({"a": a}), signature=g, dialect="gemini" if g else ""
+        ),
+        st.sampled_from(["f", "patch", "tool_search"]),
+        WORDS,
+        st.none() | WORDS,
+    ),
     st.builds(lambda a: ToolCall(id="c", name="patch", arguments=a, kind="custom"), WORDS),
-    st.builds(lambda q: Opaque(dialect=OWN, kind="web_search_call", data={
-        "type": "web_search_call", "id": "ws_1", "status": "completed", "action": {"type": "search", "query": q}}), WORDS),
-)  # fmt: skip
+    st.builds(
+        lambda q: Opaque(
+            dialect=OWN,
+            kind="web_search_call",
+            data={
+                "type": "web_search_call",
+                "id": "ws_1",
+                "status": "completed",
+                "action": {"type": "search", "query": q},
+            },
+        ),
+        WORDS,
+    ),
+)
 REPLIES = st.builds(
-    lambda parts, finish: Reply(dialect=OWN, id="resp_1", model="m", created=1, usage=Usage(input=3, output=4),
-                                choices=[Choice(parts=parts, finish=finish)]),
-    st.lists(PARTS, max_size=6), st.sampled_from(["stop", "length", "content_filter"]),
-)  # fmt: skip
+    lambda parts, finish: Reply(
+        dialect=OWN,
+        id="resp_1",
+        model="m",
+        created=1,
+        usage=Usage(input=3, output=4),
+        choices=[Choice(parts=parts, finish=finish)],
+    ),
+    st.lists(PARTS, max_size=6),
+    st.sampled_from(["stop", "length", "content_filter"]),
+)
 
 
 @settings(max_examples=150)
@@ -327,7 +439,7 @@ def test_any_cut_of_the_bytes_gives_the_same_events(reply: Reply, cuts: list[int
         data = data.replace(b"\n", b"\r\n")
     places = [0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]
     reader = dialect.StreamReader()
-    found = [event for a, b in zip(places, places[1:], strict=False) for event in reader.feed(data[a:b])]
+    found = [event for a, b in itertools.pairwise(places) for event in reader.feed(data[a:b])]
     assert [*found, *reader.close()] == heard(data)
 
 

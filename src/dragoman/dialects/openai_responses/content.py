@@ -78,7 +78,7 @@ def read_part(fields: Fields) -> Part:
 
 def _read_text(fields: Fields) -> Text:
     text = Text(text=fields.must_text("text"), cache=_read_cache(fields))
-    text.citations = [read_citation(note) for note in fields.array("annotations") or () if isinstance(note, dict)]
+    text.citations = [read_citation(note) for note in objects_in(fields.array("annotations"))]
     text.logprobs = read_logprobs(fields.array("logprobs"))
     text.extra = fields.rest()
     return text
@@ -117,9 +117,7 @@ def read_citation(note: JSON) -> Citation:
 
 def read_logprobs(items: object) -> list[TokenLogprob] | None:
     """Token log probabilities; None where there are none."""
-    if not isinstance(items, list) or not items:
-        return None
-    return [_logprob(item) for item in items if isinstance(item, dict)] or None
+    return [_logprob(item) for item in objects_in(items)] or None
 
 
 def _logprob(item: JSON) -> TokenLogprob:
@@ -129,8 +127,13 @@ def _logprob(item: JSON) -> TokenLogprob:
         token=_text(item.get("token")) or "",
         logprob=float(value) if isinstance(value, int | float) else 0.0,
         bytes=given if isinstance(given, list) else None,
-        top=[_logprob(top) for top in item.get("top_logprobs") or () if isinstance(top, dict)],
+        top=[_logprob(top) for top in objects_in(item.get("top_logprobs"))],
     )
+
+
+def objects_in(value: object) -> list[JSON]:
+    """The objects in an array; none where it is no array."""
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
 def _text(value: object) -> str | None:

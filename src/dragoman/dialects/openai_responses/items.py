@@ -216,7 +216,7 @@ def is_item(part: Part) -> bool:
 
 
 def _drop_completed(fields: Fields) -> None:
-    if fields.data.get("status") in {None, "completed"}:
+    if fields.data.get("status") in (None, "completed"):
         fields.data.pop("status", None)
 
 

@@ -13,7 +13,7 @@ import msgspec
 
 from dragoman.canon import JSON, Choice, FinishReason, Opaque, Part, Reasoning, Refusal, Reply, Text, ToolCall, Usage
 from dragoman.dialects.fields import Fields, Malformed, decode
-from dragoman.dialects.openai_responses.content import read_citation, read_logprobs
+from dragoman.dialects.openai_responses.content import objects_in, read_citation, read_logprobs
 from dragoman.dialects.openai_responses.items import read_reasoning
 from dragoman.dialects.openai_responses.name import NAME
 from dragoman.dialects.openai_responses.tools import flat_name
@@ -77,9 +77,7 @@ def read_finish(response: JSON, called: bool, parts: list[Part]) -> tuple[Finish
 
 def read_output(items: object) -> list[Part]:
     """The parts of all output items, in order."""
-    if not isinstance(items, list):
-        return []
-    return [part for item in items if isinstance(item, dict) for part in read_item(item)]
+    return [part for item in objects_in(items) for part in read_item(item)]
 
 
 def read_item(item: JSON) -> list[Part]:
@@ -99,7 +97,8 @@ def read_item(item: JSON) -> list[Part]:
 
 def read_thought(item: JSON) -> Reasoning:
     """A reasoning item of a reply: one text, without the fields a stream could not give it."""
-    part = read_reasoning(Fields({**item}))
+    strings = {key: value for key in ("id", "encrypted_content") if isinstance(value := item.get(key), str)}
+    part = read_reasoning(Fields({"summary": item.get("summary"), "content": item.get("content"), **strings}))
     part.extra = None
     return part
 
@@ -127,8 +126,7 @@ def _read_search_call(item: JSON) -> ToolCall:
 
 
 def _read_message(item: JSON) -> list[Part]:
-    content = item.get("content")
-    said = [read_said(part, item) for part in content if isinstance(part, dict)] if isinstance(content, list) else []
+    said = [read_said(part, item) for part in objects_in(item.get("content"))]
     return [part for part in said if part is not None]
 
 
@@ -138,9 +136,8 @@ def read_said(part: JSON, item: JSON) -> Part | None:
     phase = item.get("phase")
     match part.get("type"):
         case "output_text":
-            notes = part.get("annotations")
             text = Text(text=_text(part.get("text")), id=item_id, logprobs=read_logprobs(part.get("logprobs")))
-            text.citations = [read_citation(note) for note in notes or () if isinstance(note, dict)]
+            text.citations = [read_citation(note) for note in objects_in(part.get("annotations"))]
             text.extra = {"phase": phase} if phase else None
             return text if text.text or text.citations else None
         case "refusal":

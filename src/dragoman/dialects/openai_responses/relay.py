@@ -11,7 +11,7 @@ from dragoman.dialects.quirks import Quirks
 from dragoman.wire import sse
 
 # Inside a JSON string a quote is escaped, so no delta holds any of these, whatever the model says
-TAP_MARKS = (
+TAP_MARKS: tuple[bytes, ...] = (
     b'"response.completed"',
     b'"response.incomplete"',
     b'"response.failed"',

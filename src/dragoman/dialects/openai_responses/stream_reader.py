@@ -75,6 +75,14 @@ _DELTAS = {
 _BEGINS = frozenset({"response.created", "response.queued", "response.in_progress"})
 _ENDS = frozenset({"response.completed", "response.incomplete", "response.done"})
 
+_NEWLINE = 10
+_SAYS_NOTHING = frozenset({b"", b"[DONE]"})
+
+
+def _data_of(frame: bytes) -> bytes:
+    event = sse.parse(frame)
+    return event.data if event is not None else b""
+
 
 class _Open(Struct):
     """A part that has been started. `at` is the summary part that its last text was of."""
@@ -129,18 +137,23 @@ class StreamReader:
         self._out.append(Broken(failure=Failure(kind="stream_broken", message=message, status=502, dialect=NAME)))
 
     def _frame(self, frame: bytes, last: bool = False) -> None:
+        # nearly always the frame ends in one data line, and JSON does not mind the newlines after it
         at = frame.find(b"data: ")
-        if at < 0 or (at and not frame.startswith(b"event: ")) or frame.find(b"\n", at) != len(frame) - 2:
-            event = sse.parse(frame)
-            data = event.data if event is not None else b""
-        else:
-            data = frame[at + 6 : -2]
-        if not data or data == b"[DONE]":
-            return
+        if at > 0 and frame[at - 1] != _NEWLINE:
+            at = -1
         try:
-            head = _head(data)
+            data = frame[at + 6 :] if at >= 0 else _data_of(frame)
+            try:
+                head = _head(data)
+            except msgspec.ValidationError:
+                return  # an event of another shape than any we know
+            except msgspec.DecodeError:
+                data = _data_of(frame)
+                if data.strip() in _SAYS_NOTHING:
+                    return
+                head = _head(data)
         except msgspec.ValidationError:
-            return  # an event of another shape than any we know
+            return
         except (msgspec.DecodeError, UnicodeDecodeError):
             if not last:
                 self._break("the provider sent an event that is not JSON")
@@ -217,7 +230,8 @@ class StreamReader:
         if not isinstance(output_index, int):
             return
         item, part = event.get("item"), event.get("part")
-        content_index = event.get("content_index") or 0
+        given = event.get("content_index")
+        content_index = given if isinstance(given, int) else 0
         match kind:
             case "response.output_item.added" if isinstance(item, dict):
                 self._added(output_index, item)
@@ -257,14 +271,14 @@ class StreamReader:
     def _added(self, output_index: int, item: JSON) -> None:
         self._items[output_index] = item
         kind = item.get("type")
-        if kind in {"function_call", "custom_tool_call"} and (output_index, "call", 0) not in self._parts:
+        if kind in ("function_call", "custom_tool_call") and (output_index, "call", 0) not in self._parts:
             call = read_call(item, str(kind))
             call.arguments = ""
             self._start((output_index, "call", 0), call)
 
     def _content_done(self, output_index: int, content_index: int, wire: JSON) -> None:
         """Completes a text or refusal. A later event about it finds it done."""
-        if wire.get("type") not in {"output_text", "refusal"}:
+        if wire.get("type") not in ("output_text", "refusal"):
             return
         key = (output_index, "text", content_index)
         opened = self._parts.get(key)

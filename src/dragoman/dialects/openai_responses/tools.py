@@ -26,7 +26,7 @@ from dragoman.dialects.fields import Fields, Malformed
 from dragoman.dialects.losses import Losses
 from dragoman.dialects.openai_responses.name import NAME
 
-_DEFAULT_NAMESPACE = "functions"  # of which the model sees the bare names
+_DEFAULT_NAMESPACE = "functions"  # the same as none: Codex may put all its own tools there, and calls go without it
 _NO_PARAMETERS: JSON = {"type": "object", "properties": {}}
 _MODES = frozenset({"auto", "none", "required"})
 
@@ -57,7 +57,8 @@ class Names:
                 continue
             raw = tool.raw if tool.dialect == NAME and tool.raw is not None else {}
             kind = "tool_search" if raw.get("type") == "tool_search" else tool.kind
-            place = Place(kind, raw.get("name", tool.name), raw.get("namespace"))
+            namespace = raw.get("namespace")
+            place = Place(kind, raw.get("name", tool.name), namespace if namespace != _DEFAULT_NAMESPACE else None)
             self._places[tool.name] = place
             self._bare.setdefault(place.name, tool.name)
 
