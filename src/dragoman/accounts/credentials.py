@@ -24,7 +24,8 @@ _RENEW = 120.0  # seconds before its end that a token is renewed
 
 
 class Credential(Protocol):
-    """Gives the header lines of one call, everything but host, framing and what the client's own headers add."""
+    """Gives the header lines of one call: everything but host, framing, content type and what the client's own headers
+    add."""
 
     async def headers(self, client: Client, endpoint: Endpoint, body: bytes) -> Block: ...
 
@@ -57,7 +58,7 @@ class Signed:
     async def headers(self, client: Client, endpoint: Endpoint, body: bytes) -> Block:
         url = f"{endpoint.origin}{endpoint.target.decode()}"
         signed = self._sign(
-            "POST", url, {"content-type": "application/json"}, body, self._credentials, self._region, "bedrock",
+            "POST", url, {}, body, self._credentials, self._region, "bedrock",
             datetime.now(UTC),
         )  # fmt: skip
         return Block(self._plain + block([(k.encode(), v.encode()) for k, v in signed.items() if k.lower() != "host"]))
@@ -106,7 +107,7 @@ class _TokenReply(msgspec.Struct):
 
 def credential(spec: config.Account, provider: Provider) -> Credential:
     """The credential that `spec` describes. Raises `ConfigError` where something it needs is missing."""
-    lines = {"content-type": "application/json", "accept": "*/*", "user-agent": "dragoman"}
+    lines = {"accept": "*/*", "user-agent": "dragoman"}
     lines |= dict(provider.headers) | {name.lower(): value for name, value in spec.headers.items()}
     plain = block([(name.encode(), value.encode()) for name, value in lines.items()])
     match provider.auth:

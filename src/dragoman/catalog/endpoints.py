@@ -32,8 +32,7 @@ def locate(provider: Provider, account: config.Account, path: str, model: str) -
         case "sigv4":
             base = base or f"https://bedrock-runtime.{account.region or 'us-east-1'}.amazonaws.com"
         case _:
-            if provider.prefix and not base.endswith(provider.prefix):
-                base += provider.prefix
+            base = _joined(base, provider.prefix)
     try:
         origin = Origin.of(base)
     except ValueError:
@@ -41,9 +40,17 @@ def locate(provider: Provider, account: config.Account, path: str, model: str) -
             f'account "{account.name}": base_url: expected an http:// or https:// address, got "{base}"'
         ) from None
     parts = urlsplit(base)
+    version = path[: path.find("/", 1)]
+    if version in {"/v1", "/v2", "/api"} and parts.path.endswith(version):
+        path = path.removeprefix(version)
     if parts.query:
         path += ("&" if "?" in path else "?") + parts.query
     return Endpoint(origin, quote(parts.path + path, safe=_VISIBLE).encode())
+
+
+def _joined(base: str, prefix: str) -> str:
+    """`base` and `prefix`, which the base may already end with: people paste either form."""
+    return base if prefix and base.endswith(prefix) else base + prefix
 
 
 def _azure(base: str, account: config.Account, path: str, model: str) -> tuple[str, str]:

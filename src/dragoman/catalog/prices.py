@@ -141,10 +141,6 @@ class PriceBook:
         return price if model.depends_on_time else self._remember(key, price)
 
     def knows(self, provider: str, model_id: str) -> bool:
-        """Whether the table has this model of this provider."""
-        return self._model(provider, model_id) is not None
-
-    def knows(self, provider: str, model_id: str) -> bool:
         """Whether the table has such a model, priced or not."""
         return self._model(provider, model_id) is not None
 

@@ -72,7 +72,6 @@ PROVIDERS: dict[str, Provider] = {
             name="anthropic",
             base_url="https://api.anthropic.com",
             dialects=("anthropic",),
-            prefix="/v1",
             auth="x-api-key",
             env=("ANTHROPIC_API_KEY",),
             headers=(("anthropic-version", "2023-06-01"),),

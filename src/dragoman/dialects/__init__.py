@@ -22,7 +22,7 @@ def upstream(name: str) -> "Upstream":
 
 @cache
 def client(name: str) -> "Dialect":
-    """The dialect of this name, as clients and providers speak it."""
+    """The dialect of this name, as clients and providers speak it; `ollama.generate` is Ollama's older surface."""
     if name in UPSTREAM_ONLY:
         raise LookupError(f"no client surface speaks {name}")
     return cast("Dialect", import_module("dragoman.dialects." + name.replace("-", "_")))

@@ -6,7 +6,7 @@ random source. Ids and times that a writer needs come from the reply or request.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from msgspec import Raw, Struct, field
 
@@ -23,7 +23,7 @@ class Written(Struct):
 
 
 class Seen(Struct):
-    """What the relay lane has read off a stream in passing. `first` turns true with the first content."""
+    """What the relay lane has read off a stream in passing."""
 
     usage: Usage | None = None
     model: str | None = None
@@ -52,6 +52,10 @@ class StreamWriter(Protocol):
     def write(self, events: Iterable[Event]) -> bytes: ...
 
 
+_Reader: TypeAlias = StreamReader
+_Writer: TypeAlias = StreamWriter
+
+
 class Upstream(Protocol):
     """What the gateway uses of a dialect that providers speak."""
 
@@ -71,7 +75,8 @@ class Upstream(Protocol):
 
     def read_error(self, status: int, body: bytes) -> Failure: ...
 
-    StreamReader: Callable[[], StreamReader]
+    @property
+    def StreamReader(self) -> Callable[[], _Reader]: ...
 
 
 class Dialect(Upstream, Protocol):
@@ -89,7 +94,8 @@ class Dialect(Upstream, Protocol):
 
     def write_error(self, failure: Failure) -> bytes: ...
 
-    StreamWriter: Callable[[Request], StreamWriter]
+    @property
+    def StreamWriter(self) -> Callable[[Request], _Writer]: ...
 
     def retarget(self, fields: dict[str, Raw], model: str, stream: bool, quirks: Quirks) -> None:
         """Relay lane: in the top-level fields of a body of this same dialect, put what the gateway owns."""

@@ -5,20 +5,39 @@ owns are replaced, every other byte stays. It is closed to bodies that carry a s
 another provider's reasoning, and must be read.
 """
 
+from typing import Protocol
+
 import msgspec
 from msgspec import Raw, Struct, field
 
 from dragoman import dialects
+from dragoman.accounts.pool import Seat
 from dragoman.canon import Failed, Failure, Request
 from dragoman.catalog.directory import Target
 from dragoman.dialects import seal
 from dragoman.dialects.dialect import Unsayable, Upstream
 from dragoman.dialects.fields import Malformed, decode
 from dragoman.gateway.call import Call
+from dragoman.wire.head import Block, block
 
 _read_fields = msgspec.json.Decoder(dict[str, Raw]).decode
-_encode = msgspec.json.Encoder().encode
+encode = msgspec.json.Encoder().encode
 _SEAL = seal.MARK.encode()
+
+
+JSON_LINE = block([(b"content-type", b"application/json")])
+
+
+class Asking(Protocol):
+    """What attempts are made with: a call that can be put to a target."""
+
+    call: Call
+    stream: bool
+    pin: str | None  # the account to try first
+
+    def put_to(self, seat: Seat) -> "Outgoing":
+        """The call as the seat's target takes it. Raises `Malformed`, or `Failed` where it can't be asked this."""
+        ...
 
 
 class Outgoing(Struct):
@@ -29,6 +48,7 @@ class Outgoing(Struct):
     body: bytes
     lossy: list[str] = field(default_factory=list)
     request: Request | None = None
+    content_type: Block = JSON_LINE
 
     @property
     def relayed(self) -> bool:
@@ -54,6 +74,7 @@ class Ask:
         self.constraints = self.fields.pop("dragoman", None)
         self.model = call.model or _text(self.fields, "model")
         self.stream = call.stream if call.stream is not None else _flag(self.fields, "stream", call.stream_default)
+        self.pin: str | None = None
         self._request: Request | None = None
         self._made: dict[tuple[str, str], Outgoing] = {}
 
@@ -63,19 +84,17 @@ class Ask:
         options = msgspec.json.decode(self.fields["stream_options"]) if "stream_options" in self.fields else None
         return not (isinstance(options, dict) and options.get("include_usage") is True)
 
-    @property
-    def request(self) -> Request:
-        """The whole request. Raises `Malformed`."""
-        if self._request is None:
-            body = decode(self.call.body)
-            body.pop("dragoman", None)
-            self._request = (self.call.read_request or self.call.dialect.read_request)(body)
-            self._request.stream = self.stream
-            self._request.model = self.model
-        return self._request
+    def read(self) -> Request:
+        """The whole request, as its dialect's reader reads it. Raises `Malformed`."""
+        body = decode(self.call.body)
+        body.pop("dragoman", None)
+        request = self.call.dialect.read_request(body)
+        request.stream, request.model = self.stream, self.model
+        return request
 
-    def put_to(self, target: Target) -> Outgoing:
-        """The call as `target` takes it. Raises `Malformed`, or `Failed` where the target can't be asked this."""
+    def put_to(self, seat: Seat) -> Outgoing:
+        """See `Asking`."""
+        target = seat.target
         key = (target.provider.name, target.model)
         made = self._made.get(key)
         if made is None:
@@ -84,26 +103,23 @@ class Ask:
 
     def _relayed(self, target: Target) -> Outgoing | None:
         client = self.call.dialect
-        if (
-            client.NAME not in target.provider.dialects
-            or self.call.read_request is not None
-            or self.call.writer is not None
-            or _SEAL in self.call.body
-        ):
+        if client.NAME not in target.provider.dialects or self.call.writer is not None or _SEAL in self.call.body:
             return None
         fields = dict(self.fields)
         client.retarget(fields, target.model, self.stream, target.provider.quirks)
-        return Outgoing(client, client.path(target.model, self.stream), _encode(fields))
+        return Outgoing(client, client.path(target.model, self.stream), encode(fields))
 
     def _converted(self, target: Target) -> Outgoing:
         upstream = dialects.upstream(target.provider.dialects[0])
-        request = msgspec.structs.replace(self.request, model=target.model)
+        if self._request is None:
+            self._request = self.read()
+        request = msgspec.structs.replace(self._request, model=target.model)
         try:
             written = upstream.write_request(request, target.provider.quirks)
         except Unsayable as error:
             raise Failed(Failure(kind="bad_request", status=400, message=str(error))) from None
         lossy = [self.call.dialect.FIELD_NAMES.get(name, name) for name in written.lossy]
-        return Outgoing(upstream, upstream.path(target.model, self.stream), _encode(written.body), lossy, self.request)
+        return Outgoing(upstream, upstream.path(target.model, self.stream), encode(written.body), lossy, self._request)
 
 
 def _text(fields: dict[str, Raw], key: str) -> str:

@@ -12,10 +12,11 @@ from dragoman.accounts.choice import order, soonest
 from dragoman.accounts.pool import Pool, Seat
 from dragoman.canon import Failed, Failure
 from dragoman.catalog.directory import Model, Target
-from dragoman.gateway.ask import Ask, Outgoing
+from dragoman.gateway.ask import Asking, Outgoing
 from dragoman.gateway.call import Story
 from dragoman.wire.client import Client
 from dragoman.wire.errors import ConnectFailed, ProxyFailed, TimedOut, TlsFailed, WireError
+from dragoman.wire.head import Block
 from dragoman.wire.origin import Timeouts
 from dragoman.wire.reply import Reply
 
@@ -63,10 +64,10 @@ class Attempts:
         self._pool = pool
         self._defaults = defaults
 
-    async def answer(self, ask: Ask, model: Model, story: Story) -> Answer:
+    async def answer(self, ask: Asking, model: Model, story: Story) -> Answer:
         """The first attempt that answers with success. Raises `Failed` with the failure that tells the client most."""
         failures: list[Failure] = []
-        for seat, last in self._plan(model):
+        for seat, last in self._plan(model, ask.pin):
             story.row.attempts += 1
             story.row.target, story.row.account = seat.target.name, seat.account.name
             result = await self._attempt(seat, ask, self._timeouts(model, seat, last, ask.stream), story)
@@ -77,32 +78,36 @@ class Attempts:
                 break
         raise Failed(self._most_telling(failures, model))
 
-    def _plan(self, model: Model) -> Iterator[tuple[Seat, bool]]:
+    def _plan(self, model: Model, pin: str | None) -> Iterator[tuple[Seat, bool]]:
         """Whom to try, in order; the flag says that nobody is left after this one. Health is asked anew each time."""
         tried: set[tuple[str, str]] = set()
         for tier in model.tiers:
-            seats = self._seats(tier, tried)
+            seats = self._seats(tier, tried, pin)
             while seats:
                 seat = seats[0]
                 tried.add((seat.account.name, seat.target.model))
                 yield seat, len(seats) == 1 and tier is model.tiers[-1]
-                seats = self._seats(tier, tried)
+                seats = self._seats(tier, tried, pin)
 
-    def _seats(self, tier: Sequence[Target], tried: set[tuple[str, str]]) -> list[Seat]:
+    def _seats(self, tier: Sequence[Target], tried: set[tuple[str, str]], pin: str | None) -> list[Seat]:
         now = time.monotonic()
         seats = [seat for target in tier for seat in self._pool.seats(target)]
         if tried:
             seats = [seat for seat in seats if (seat.account.name, seat.target.model) not in tried]
-        return order(seats, now, random.random)
+        seats = order(seats, now, random.random)
+        if pin is not None:
+            seats.sort(key=lambda seat: seat.account.name != pin)
+        return seats
 
-    async def _attempt(self, seat: Seat, ask: Ask, timeouts: Timeouts, story: Story) -> Answer | Failure:
-        outgoing = ask.put_to(seat.target)
+    async def _attempt(self, seat: Seat, ask: Asking, timeouts: Timeouts, story: Story) -> Answer | Failure:
+        outgoing = ask.put_to(seat)
         account = seat.account
         account.take()
         kept = False
         try:
             endpoint = account.endpoint(outgoing.path, seat.target.model)
             headers = await account.credential.headers(self._client, endpoint, outgoing.body)
+            headers = Block(headers + outgoing.content_type)
             sent = story.elapsed()
             story.row.queue = sent - (story.row.route or 0.0) - (story.row.admit or 0.0)
             reply = await self._client.send(
@@ -185,7 +190,7 @@ class Attempts:
         return soonest([s for tier in model.tiers for t in tier for s in self._pool.seats(t)], time.monotonic())
 
 
-def _passed_on(ask: Ask, outgoing: Outgoing) -> list[tuple[bytes, bytes]]:
+def _passed_on(ask: Asking, outgoing: Outgoing) -> list[tuple[bytes, bytes]]:
     """The client's headers that mean something to the provider; only where the provider speaks the client's dialect."""
     if not outgoing.relayed:
         return []

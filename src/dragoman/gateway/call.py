@@ -10,7 +10,7 @@ from typing import Protocol, TypeAlias
 from msgspec import Struct, field
 
 from dragoman.access.principal import Principal
-from dragoman.canon import JSON, Failure, Reply, Request, Usage
+from dragoman.canon import Failure, Request, Usage
 from dragoman.dialects.dialect import Dialect, StreamWriter
 from dragoman.ledger.row import Row
 
@@ -30,27 +30,28 @@ class Out(Protocol):
     async def start(self, status: int, headers: Headers) -> None: ...
     async def write(self, data: bytes) -> None: ...
     async def finish(self, data: bytes = b"") -> None: ...
+    def abort(self) -> None:
+        """Cuts the connection: for an answer that can't be ended honestly."""
+        ...
 
 
 class Call(Struct, kw_only=True):
     """A request as its surface recognised it; the body is still as it came.
 
     `model` and `stream` are set where the dialect says them in the path. `headers` are the client's, lower-case names.
-    `stream_default` is what an absent `stream` field means. The last four stand in for the dialect's own where the
-    surface is a variant of it (Gemini's JSON array, Ollama's generate).
+    `stream_default` is what an absent `stream` field means. `writer` and `stream_type`
+    stand in for the dialect's own where the surface is a variant of it (Gemini's JSON array).
     """
 
     dialect: Dialect
     body: bytes
     headers: dict[bytes, bytes]
     op: str = "generate"
-    query: bytes = b""
     key: str | None = None
     model: str | None = None
     stream: bool | None = None
     stream_default: bool = False
-    read_request: Callable[[JSON], Request] | None = None
-    write_reply: Callable[[Reply, Request], bytes] | None = None
+    own_ids: bool = False  # the reply gets an id of ours: clients will refer to it, so it must be unique here
     writer: Callable[[Request], StreamWriter] | None = None
     stream_type: str | None = None
     id: str = field(default_factory=new_id)

@@ -1,13 +1,14 @@
 """The story of one request: admit, route, lease, call, relay, settle.
 
-`Gateway` holds what lives as long as the process (connections, ledger, keys); `Serving` what one config gives (names,
-accounts). A reload swaps `Serving` whole; a request keeps the one it began with.
+`Gateway` holds what lives as long as the process (connections, ledger, keys), `Serving` what one config gives. The work
+itself is in one module for each kind of call: `generate` for almost all of them.
 """
 
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias
 
 import msgspec
 
@@ -15,36 +16,22 @@ from dragoman import config
 from dragoman.access.keys import PREFIX, KeyBook
 from dragoman.access.limits import Limiter, Refused
 from dragoman.access.principal import Principal
-from dragoman.accounts.pool import Pool
 from dragoman.canon import Failed, Failure
-from dragoman.catalog.directory import Directory, Model
-from dragoman.catalog.prices import PriceBook, cost
+from dragoman.catalog.prices import cost
 from dragoman.dialects.fields import Malformed
-from dragoman.gateway import lanes
-from dragoman.gateway.ask import Ask
-from dragoman.gateway.attempts import Answer, Attempts
 from dragoman.gateway.call import Call, Out, Story
-from dragoman.gateway.offers import Offers
+from dragoman.gateway.count import count
+from dragoman.gateway.embed import embed
+from dragoman.gateway.generate import generate
+from dragoman.gateway.relay import relay
+from dragoman.gateway.responses import respond
+from dragoman.gateway.serving import Serving
 from dragoman.ledger.journal import Journal, JournalError
+from dragoman.ledger.responses import Responses
 from dragoman.ledger.row import Row
 from dragoman.wire.client import Client
 
 log = logging.getLogger("dragoman")
-
-
-class Serving:
-    """What one config gives: the names that can be asked for, and the accounts behind them."""
-
-    def __init__(self, settings: config.Config, client: Client, former: "Serving | None" = None) -> None:
-        """Raises `ConfigError`."""
-        self.settings = settings
-        self.prices = PriceBook(settings)
-        self.directory = Directory(settings, self.prices)
-        self.pool = Pool(settings, self.directory)
-        if former is not None:
-            self.pool.inherit(former.pool)
-        self.offers = Offers(client, self.pool)
-        self.attempts = Attempts(client, self.pool, settings.server.timeouts)
 
 
 class Gateway:
@@ -63,6 +50,7 @@ class Gateway:
         self.serving = Serving(settings, client)
         self.keys = keys
         self.limiter = Limiter()
+        self.responses = Responses(settings.state)
         self._journal = journal
         self._observe = observe
 
@@ -75,7 +63,10 @@ class Gateway:
         story = Story(call, out, self._book)
         try:
             await self.admit(story)
-            await WORK[call.op](self, self.serving, story)
+            if call.op == "respond":
+                await respond(self.serving, story, self.responses)
+            else:
+                await WORK.get(call.op, relay)(self.serving, story)
         except asyncio.CancelledError:
             story.row.status, story.row.error = 499, "client_left"
         except Failed as error:
@@ -147,60 +138,8 @@ class Gateway:
         self._observe(row)
 
 
-async def generate(gateway: Gateway, serving: Serving, story: Story) -> None:
-    """A reply from a model: relayed where client and target speak one dialect, converted else."""
-    ask = Ask(story.call)
-    model = find_model(serving, ask.model, story)
-    story.row.stream = ask.stream
-    answer = await serving.attempts.answer(ask, model, story)
-    with answer:
-        story.row.status = 200
-        check_losses(answer, story)
-        if not ask.stream:
-            await (lanes.relay_whole if answer.outgoing.relayed else lanes.convert_whole)(story, answer)
-            answer.seat.account.took(answer.seat.target.model, story.elapsed() / 1000)
-        elif answer.outgoing.relayed:
-            await lanes.relay_stream(story, answer, ask.withholds_usage)
-        else:
-            await lanes.convert_stream(story, answer)
-        if not story.row.error:
-            answer.seat.account.succeeded(answer.seat.target.model)
-
-
-WORK = {"generate": generate}
-
-
-def find_model(serving: Serving, name: str, story: Story) -> Model:
-    """The model of this name that the caller may use. Raises `Failed`."""
-    story.row.model = name
-    model = serving.directory.find(name)
-    if model is None or (story.principal is not None and not story.principal.allows(name)):
-        known = ", ".join(m.name for m in serving.directory.declared()[:20])
-        raise Failed(
-            Failure(
-                kind="unknown_model",
-                status=404,
-                message=f'no model is named "{name}": there '
-                + (f"are {known}, and " if known else "is only ")
-                + "provider/model-id of any account's provider",
-                param="model",
-            )
-        )
-    story.row.route = story.elapsed() - (story.row.admit or 0.0)
-    return model
-
-
-def check_losses(answer: Answer, story: Story) -> None:
-    """Notes what the target could not be told. Raises `Failed` where the client forbids any loss."""
-    lossy = story.row.lossy = answer.outgoing.lossy
-    if lossy and story.call.headers.get(b"x-dragoman-strict") == b"1":
-        raise Failed(
-            Failure(
-                kind="bad_request",
-                message=f"{answer.seat.target.name} can't be told {', '.join(lossy)}, and x-dragoman-strict: 1 forbids "
-                "leaving anything out",
-            )
-        )
+Work: TypeAlias = Callable[[Serving, Story], Awaitable[None]]
+WORK: dict[str, Work] = {"generate": generate, "embed": embed, "count": count}  # by `Call.op`; others: `relay`
 
 
 def _unauthorized(key: str | None) -> Failure:

@@ -42,11 +42,11 @@ async def convert_whole(story: Story, answer: Answer) -> None:
     except Malformed as error:
         raise Failed(_unreadable(error)) from None
     reply.created = reply.created or int(time.time())
-    reply.id = reply.id or story.call.id
+    reply.id = story.call.id if story.call.own_ids else reply.id or story.call.id
     if reply.usage is not None:
         story.used(reply.usage)
-    write = story.call.write_reply or story.call.dialect.write_reply
-    await story.whole(200, "application/json", write(reply, answer.outgoing.read_request()))
+    body = story.call.dialect.write_reply(reply, answer.outgoing.read_request())
+    await story.whole(200, "application/json", body)
 
 
 async def relay_stream(story: Story, answer: Answer, withhold_usage: bool) -> None:
@@ -106,7 +106,7 @@ async def convert_stream(story: Story, answer: Answer) -> None:
                     usage = event.usage
                 elif type(event) is Begin:
                     event.created = event.created or int(time.time())
-                    event.id = event.id or call.id
+                    event.id = call.id if call.own_ids else event.id or call.id
             if not data or (events and type(events[-1]) in (End, Broken)):
                 break
             if events and (text := writer.write(events)):

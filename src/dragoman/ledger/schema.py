@@ -78,3 +78,12 @@ folded = Table(  # how far each journal file is in the database
 )
 
 meta = Table("meta", metadata, Column("name", String, primary_key=True), Column("value", String, nullable=False))
+
+responses = Table(  # what the Responses API stores
+    "responses",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("owner", String),  # the key that made it
+    Column("created", Double, nullable=False, index=True),
+    Column("record", Text, nullable=False),  # JSON
+)

@@ -6,12 +6,13 @@ from urllib.parse import parse_qs
 
 from dragoman import dialects
 from dragoman.canon import Failure
+from dragoman.dialects.gemini.writer import ArrayStreamWriter
 from dragoman.gateway import Call, Gateway
 from dragoman.server import browsers, surfaces
 from dragoman.server.metrics import Metrics
 from dragoman.server.out import AsgiOut, Headers, Receive, Scope, Send
 from dragoman.server.pages import Ask, Handler, Pages
-from dragoman.server.protocol import GONE
+from dragoman.server.protocol import CUT, GONE
 from dragoman.server.surfaces import Surface
 
 log = logging.getLogger("dragoman")
@@ -44,7 +45,7 @@ class App:
         method: str = scope["method"]
         settings = self.gateway.serving.settings
         access = browsers.judge(headers, settings)
-        out = AsgiOut(send, access.headers)
+        out = AsgiOut(send, access.headers, scope[CUT])
         if access.refused:
             await _fail(out, path, Failure(kind="forbidden", status=403, message=access.refused))
         elif method == "OPTIONS":
@@ -78,6 +79,7 @@ class App:
         if body is None:
             return  # the client left while it was sending
         query: bytes = scope["query_string"]
+        array = surface.dialect == "gemini" and surface.stream is True and b"alt=sse" not in query
         call = Call(
             dialect=dialect,
             op=surface.op,
@@ -86,7 +88,10 @@ class App:
             key=surfaces.gateway_key(headers, query),
             model=surface.model,
             stream=surface.stream,
-            query=query,
+            stream_default=dialect.NAME == "ollama",
+            own_ids=surface.op == "respond",
+            writer=ArrayStreamWriter if array else None,
+            stream_type=ArrayStreamWriter.TYPE if array else None,
         )
         task = asyncio.current_task()
         if task is not None:

@@ -12,9 +12,10 @@ Headers: TypeAlias = list[tuple[bytes, bytes]]
 class AsgiOut:
     """Sends one response. `extra` headers (CORS) are added to it."""
 
-    __slots__ = ("_extra", "_send", "started")
+    __slots__ = ("_cut", "_extra", "_send", "started")
 
-    def __init__(self, send: Send, extra: Headers) -> None:
+    def __init__(self, send: Send, extra: Headers, cut: Callable[[], None]) -> None:
+        self._cut = cut
         self._send = send
         self._extra = extra
         self.started = False
@@ -30,3 +31,7 @@ class AsgiOut:
 
     async def finish(self, data: bytes = b"") -> None:
         await self._send({"type": "http.response.body", "body": data})
+
+    def abort(self) -> None:
+        """See `gateway.call.Out`."""
+        self._cut()

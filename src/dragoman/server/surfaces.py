@@ -20,7 +20,8 @@ class Surface(Struct, frozen=True):
 # below /v1, and below every prefix in _OPENAI_HOMES
 _OPENAI = {
     "/chat/completions": Surface("openai-chat"),
-    "/responses": Surface("openai-responses"),
+    "/responses": Surface("openai-responses", "respond"),
+    "/responses/input_tokens": Surface("openai-responses", "count"),
     "/embeddings": Surface("openai-chat", "embed"),
     "/audio/transcriptions": Surface("openai-chat", "audio/transcriptions"),
     "/audio/translations": Surface("openai-chat", "audio/translations"),
@@ -41,7 +42,7 @@ _EXACT: dict[str, Surface] = {
         }.items()
     },
     "/api/chat": Surface("ollama"),
-    "/api/generate": Surface("ollama", "ollama-generate"),
+    "/api/generate": Surface("ollama.generate"),
     "/api/embed": Surface("ollama", "embed"),
     "/api/embeddings": Surface("ollama", "embed"),
 }

@@ -1,0 +1,81 @@
+"""Embeddings: any of the three surfaces onto any provider that has them."""
+
+from msgspec import structs
+
+from dragoman import dialects
+from dragoman.accounts.pool import Seat
+from dragoman.canon import Failed, Failure, Usage
+from dragoman.dialects import embeddings
+from dragoman.dialects.dialect import Unsayable
+from dragoman.dialects.embeddings import EmbeddingRequest
+from dragoman.dialects.fields import Malformed, decode
+from dragoman.gateway.ask import Outgoing, encode
+from dragoman.gateway.attempts import wire_failure
+from dragoman.gateway.call import Call, Story
+from dragoman.gateway.generate import check_losses, find_model
+from dragoman.gateway.serving import Serving
+from dragoman.wire.errors import WireError
+
+_SURFACES = {"openai-chat": embeddings.openai, "gemini": embeddings.gemini, "ollama": embeddings.ollama}
+_UPSTREAMS: dict[str, embeddings.Upstream] = {
+    "openai": embeddings.openai,
+    "gemini": embeddings.gemini,
+    "ollama": embeddings.ollama,
+    "cohere": embeddings.cohere,
+}
+REPLY_LIMIT = 256 * 1024 * 1024
+
+
+class EmbedAsk:
+    """An embedding call. See `ask.Asking`."""
+
+    stream = False
+    pin: str | None = None
+
+    def __init__(self, call: Call) -> None:
+        """Raises `Malformed`."""
+        self.call = call
+        body = decode(call.body)
+        if isinstance(body, dict):
+            body.pop("dragoman", None)
+            if call.model is not None:
+                body["model"] = call.model
+        self.request: EmbeddingRequest = _SURFACES[call.dialect.NAME].read_request(body)
+        self.model = self.request.model
+
+    def put_to(self, seat: Seat) -> Outgoing:
+        provider = seat.target.provider
+        if provider.embeds is None:
+            raise Failed(
+                Failure(
+                    kind="bad_request", message=f"{seat.target.name}: {provider.name} has no embeddings: ask another"
+                )
+            )
+        upstream = _UPSTREAMS[provider.embeds]
+        request = structs.replace(self.request, model=seat.target.model)
+        try:
+            written = upstream.write_request(request)
+        except Unsayable as error:
+            raise Failed(Failure(kind="bad_request", message=str(error))) from None
+        errors = dialects.upstream(upstream.NAME)
+        return Outgoing(errors, upstream.path(request), encode(written.body), written.lossy)
+
+
+async def embed(serving: Serving, story: Story) -> None:
+    """Vectors for texts, in the client's dialect."""
+    ask = EmbedAsk(story.call)
+    model = await find_model(serving, ask.model, story)
+    with await serving.attempts.answer(ask, model, story) as answer:
+        check_losses(answer, story)
+        embeds = answer.seat.target.provider.embeds or ""
+        try:
+            reply = _UPSTREAMS[embeds].read_reply(await answer.reply.read(REPLY_LIMIT))
+        except WireError as error:
+            raise Failed(wire_failure(error)) from None
+        except Malformed as error:
+            message = f"the provider's answer can't be read: {error}"
+            raise Failed(Failure(kind="upstream_error", status=502, message=message)) from None
+        reply.model = reply.model or answer.seat.target.model
+        story.used(Usage(input=reply.tokens or 0, estimated=reply.tokens is None))
+        answer.seat.account.succeeded(answer.seat.target.model)
+        await story.whole(200, "application/json", _SURFACES[story.call.dialect.NAME].write_reply(reply, ask.request))

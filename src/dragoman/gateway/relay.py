@@ -1,0 +1,158 @@
+"""Endpoints that are no conversation (audio, images, moderations): relayed as they come to a provider that has them.
+
+Only the model's name is replaced: in a JSON body, or in the `model` field of a multipart form (RFC 7578).
+"""
+
+import re
+from collections.abc import Iterator
+
+import msgspec
+from msgspec import Raw
+
+from dragoman import dialects
+from dragoman.accounts.pool import Seat
+from dragoman.canon import Failed, Failure, Usage
+from dragoman.dialects.fields import Malformed
+from dragoman.gateway.ask import JSON_LINE, Outgoing, encode
+from dragoman.gateway.attempts import wire_failure
+from dragoman.gateway.call import Call, Story
+from dragoman.gateway.generate import find_model
+from dragoman.gateway.serving import Serving
+from dragoman.wire.errors import WireError
+from dragoman.wire.head import block
+from dragoman.wire.reply import Reply
+
+_DEFAULT_MODELS = {
+    "moderations": "omni-moderation-latest",
+    "images/generations": "dall-e-2",
+    "images/edits": "dall-e-2",
+}
+_BOUNDARY = re.compile(rb'boundary="?([^";,]+)"?', re.IGNORECASE)
+_MODEL_PART = re.compile(rb'(?is)^content-disposition:[^\r\n]*\bname="?model"?')
+_JSON_LIMIT = 256 * 1024 * 1024
+
+
+class RelayAsk:
+    """A call that is passed on. See `ask.Asking`."""
+
+    pin: str | None = None
+    stream = False
+
+    def __init__(self, call: Call) -> None:
+        """Raises `Malformed`."""
+        self.call = call
+        self._type = call.headers.get(b"content-type", b"application/json")
+        self._is_form = self._type.lower().startswith(b"multipart/form-data")
+        name = call.model or (_form_model(call.body, self._type) if self._is_form else _json_model(call.body))
+        name = name or _DEFAULT_MODELS.get(call.op)
+        if not name:
+            raise Malformed("model", "the name of a model")
+        self.model = name
+
+    def put_to(self, seat: Seat) -> Outgoing:
+        provider = seat.target.provider
+        if self.call.op not in provider.relays:
+            message = f"{seat.target.name}: {provider.name} has no {self.call.op}: ask another"
+            raise Failed(Failure(kind="bad_request", message=message))
+        path = "/" + self.call.op
+        errors = dialects.upstream("openai-chat")
+        if self._is_form:
+            body = _with_form_model(self.call.body, self._type, seat.target.model)
+            return Outgoing(errors, path, body, content_type=block([(b"content-type", self._type)]))
+        fields = _fields(self.call.body)
+        fields.pop("dragoman", None)
+        fields["model"] = Raw(encode(seat.target.model))
+        return Outgoing(errors, path, encode(fields), content_type=JSON_LINE)
+
+
+async def relay(serving: Serving, story: Story) -> None:
+    """Passes the call on, and the answer back as it comes, whatever it is made of."""
+    ask = RelayAsk(story.call)
+    model = await find_model(serving, ask.model, story)
+    with await serving.attempts.answer(ask, model, story) as answer:
+        reply = answer.reply
+        content_type = (reply.header(b"content-type") or b"application/octet-stream").decode("latin-1")
+        try:
+            if content_type.startswith("application/json"):
+                body = await reply.read(_JSON_LIMIT)
+                story.used(_usage(body))
+                await story.whole(200, content_type, body)
+            else:
+                await _stream(story, reply, content_type)
+        except WireError as error:
+            raise Failed(wire_failure(error)) from None
+        answer.seat.account.succeeded(answer.seat.target.model)
+
+
+async def _stream(story: Story, reply: Reply, content_type: str) -> None:
+    """Bytes as they come. A break cannot be told in them: the connection is cut, which no client takes for an end."""
+    data = await reply.decoded()
+    story.row.status = 200
+    story.used(Usage())
+    await story.out.start(200, story.headers(content_type))
+    story.row.ttft = story.elapsed()
+    while data:
+        await story.out.write(data)
+        try:
+            data = await reply.decoded()
+        except WireError:
+            story.row.error = "stream_broken"
+            story.book()
+            story.out.abort()
+            return
+    story.book()
+    await story.out.finish()
+
+
+def _fields(body: bytes) -> dict[str, Raw]:
+    try:
+        return msgspec.json.decode(body, type=dict[str, Raw])
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Malformed("", f"a JSON object ({error})") from None
+
+
+def _json_model(body: bytes) -> str | None:
+    value = _fields(body).get("model")
+    model = msgspec.json.decode(value) if value is not None else None
+    if model is not None and not isinstance(model, str):
+        raise Malformed("model", "the name of a model", model)
+    return model
+
+
+def _usage(body: bytes) -> Usage:
+    """Tokens, where the endpoint counts any (newer audio and image models do)."""
+    try:
+        usage = msgspec.json.decode(body).get("usage") or {}
+        return Usage(input=int(usage.get("input_tokens", 0)), output=int(usage.get("output_tokens", 0)))
+    except (msgspec.DecodeError, AttributeError, TypeError, ValueError):
+        return Usage()
+
+
+def _parts(body: bytes, content_type: bytes) -> Iterator[tuple[int, int, bytes]]:
+    """Of each part of a form: where its content starts and ends, and its headers. Raises `Malformed`."""
+    found = _BOUNDARY.search(content_type)
+    if found is None:
+        raise Malformed("content-type", "multipart/form-data with a boundary")
+    mark = b"--" + found[1].strip()
+    at = body.find(mark)
+    while at >= 0 and body[at + len(mark) : at + len(mark) + 2] != b"--":
+        start = body.find(b"\r\n\r\n", at)
+        end = body.find(b"\r\n" + mark, start)
+        if start < 0 or end < 0:
+            raise Malformed("body", "a whole multipart form")
+        yield start + 4, end, body[at + len(mark) + 2 : start]
+        at = end + 2
+
+
+def _form_model(body: bytes, content_type: bytes) -> str | None:
+    for start, end, headers in _parts(body, content_type):
+        if _MODEL_PART.search(headers):
+            return body[start:end].decode("utf-8", "replace").strip()
+    return None
+
+
+def _with_form_model(body: bytes, content_type: bytes, model: str) -> bytes:
+    for start, end, headers in _parts(body, content_type):
+        if _MODEL_PART.search(headers):
+            return body[:start] + model.encode() + body[end:]
+    return body

@@ -1,0 +1,126 @@
+"""The Responses API's memory: `previous_response_id` and `store`, over any upstream.
+
+The gateway keeps what it answered (see `ledger.responses`). A call that goes on from a stored response is put to its
+target with the whole conversation in it; but to the account that holds the response itself (relayed there before), it
+goes as it came, so that the provider finds its own reasoning and cache again.
+"""
+
+import copy
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias
+
+import msgspec
+
+from dragoman.accounts.pool import Seat
+from dragoman.canon import JSON, Failed, Request
+from dragoman.dialects.fields import Malformed, decode
+from dragoman.dialects.openai_responses import stored
+from dragoman.gateway.ask import Ask, Outgoing
+from dragoman.gateway.call import Call, Headers, Out, Story
+from dragoman.gateway.generate import bring, find_model
+from dragoman.gateway.serving import Serving
+from dragoman.ledger.responses import Kept, Responses
+from dragoman.wire.sse import Frames, parse
+
+Keep: TypeAlias = Callable[[JSON], Awaitable[None]]
+_LAST = frozenset({"response.completed", "response.incomplete", "response.failed"})
+
+
+class ResponseAsk(Ask):
+    """A call of the Responses API with the whole conversation in its input. See `ask.Asking`."""
+
+    def __init__(self, call: Call, body: JSON, held_by: str | None) -> None:
+        """`held_by`: the account whose provider holds the previous response too."""
+        self._native = Ask(call) if held_by else None
+        self._previous = stored.previous_id(decode(call.body))
+        super().__init__(msgspec.structs.replace(call, body=msgspec.json.encode(body)))
+        self.pin = held_by
+
+    def put_to(self, seat: Seat) -> Outgoing:
+        if self._native is not None and seat.account.name == self.pin:
+            return self._native.put_to(seat)
+        return super().put_to(seat)
+
+    def read(self) -> Request:
+        request = super().read()
+        request.previous_response_id = self._previous  # only for the reply, which names it
+        return request
+
+
+async def respond(serving: Serving, story: Story, memory: Responses) -> None:
+    """`POST /responses`: an answer, given the conversation so far, and kept."""
+    call = story.call
+    body = decode(call.body)
+    if not isinstance(body, dict):
+        raise Malformed("", "a JSON object", body)
+    body.pop("dragoman", None)
+    owner = story.principal.id if story.principal else None
+    previous = stored.previous_id(body)
+    kept = await memory.load(previous, owner) if previous else None
+    if previous is None or kept is not None:
+        record = stored.Record(id=kept.id, items=kept.items, response=kept.response) if kept else None
+        body = stored.expand(body, record)
+        ask: Ask = ResponseAsk(call, body, kept.account if kept else None)
+    else:
+        ask = Ask(call)
+    model = await find_model(serving, ask.model, story)
+    if previous is not None and kept is None:
+        native = any("openai-responses" in target.provider.dialects for tier in model.tiers for target in tier)
+        if not native:  # else a response that its provider may have kept, and we never saw
+            raise Failed(stored.not_found(previous, "previous_response_id"))
+    answer = await serving.attempts.answer(ask, model, story)
+    with answer:
+        if stored.wanted(body):
+            held_by = answer.seat.account.name if answer.outgoing.relayed else None
+            asked = copy.deepcopy(body)
+
+            async def keep(response: JSON) -> None:
+                made = stored.record(asked, response)
+                await memory.save(
+                    Kept(id=made.id, items=made.items, response=made.response, owner=owner, account=held_by)
+                )
+
+            story.out = Keeping(story.out, keep)
+        await bring(ask, answer, story)
+
+
+class Keeping:
+    """An `Out` that gives the finished response object to `keep` before the client sees the end of it."""
+
+    def __init__(self, out: Out, keep: Keep) -> None:
+        self._out = out
+        self._keep = keep
+        self._streams = False
+
+    async def start(self, status: int, headers: Headers) -> None:
+        self._streams = any(name == b"content-type" and value.startswith(b"text/event") for name, value in headers)
+        await self._out.start(status, headers)
+
+    async def write(self, data: bytes) -> None:
+        await self._out.write(data)
+
+    async def finish(self, data: bytes = b"") -> None:
+        response = _streamed(data) if self._streams else _object(data)
+        if response is not None:
+            await self._keep(response)
+        await self._out.finish(data)
+
+    def abort(self) -> None:
+        self._out.abort()
+
+
+def _object(data: bytes) -> JSON | None:
+    """The response object in a whole reply; None in an error."""
+    value = decode(data)
+    return value if isinstance(value, dict) and value.get("object") == "response" else None
+
+
+def _streamed(data: bytes) -> JSON | None:
+    """The response object in the last event of a stream, which is always in the last piece of it."""
+    for frame in Frames().feed(data):
+        event = parse(frame)
+        value = decode(event.data) if event is not None and b'"response.' in event.data else None
+        if isinstance(value, dict) and value.get("type") in _LAST and isinstance(value.get("response"), dict):
+            response: JSON = value["response"]
+            return response
+    return None

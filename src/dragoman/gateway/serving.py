@@ -1,0 +1,24 @@
+"""What one config gives: the names that can be asked for, and the accounts behind them."""
+
+from dragoman import config
+from dragoman.accounts.pool import Pool
+from dragoman.catalog.directory import Directory
+from dragoman.catalog.prices import PriceBook
+from dragoman.gateway.attempts import Attempts
+from dragoman.gateway.offers import Offers
+from dragoman.wire.client import Client
+
+
+class Serving:
+    """Immutable but for the accounts' state. A reload makes a new one; requests keep the one they began with."""
+
+    def __init__(self, settings: config.Config, client: Client, former: "Serving | None" = None) -> None:
+        """Raises `ConfigError`."""
+        self.settings = settings
+        self.prices = PriceBook(settings)
+        self.directory = Directory(settings, self.prices)
+        self.pool = Pool(settings, self.directory)
+        if former is not None:
+            self.pool.inherit(former.pool)
+        self.offers = Offers(client, self.pool)
+        self.attempts = Attempts(client, self.pool, settings.server.timeouts)
