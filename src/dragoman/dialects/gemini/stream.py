@@ -44,7 +44,32 @@ from dragoman.wire import sse
 _MOST_CANDIDATES = 128
 BLOCKED = "blockReason:"  # begins `Finish.raw` where the prompt was blocked, and no candidate made
 
+
+class _PlainPart(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    text: str
+
+
+class _PlainContent(msgspec.Struct, gc=False):
+    parts: tuple[_PlainPart]
+
+
+class _PlainCandidate(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    content: _PlainContent
+    index: int = 0
+
+
+class _Plain(msgspec.Struct, gc=False):
+    """A chunk with one text for one candidate and nothing that ends it: the one that most chunks are, in half the time.
+    Any other chunk does not fit."""
+
+    candidates: tuple[_PlainCandidate]
+    usageMetadata: msgspec.Raw = msgspec.Raw()  # the wire's own name
+    promptFeedback: None = None
+    error: None = None
+
+
 _decode = msgspec.json.Decoder().decode
+_decode_plain = msgspec.json.Decoder(_Plain).decode
 
 
 class _Candidate:
@@ -75,6 +100,18 @@ class Reading:
         self._candidates: dict[int, _Candidate] = {}
         self._usage: Any = None
         self._blocked: str | None = None
+
+    def plain(self, chunk: _Plain) -> list[Event] | None:
+        """The events of a plain chunk; None where the candidate or its text is new, or was called to an end."""
+        (data,) = chunk.candidates
+        candidate = self._candidates.get(data.index)
+        text = data.content.parts[0].text
+        if candidate is None or candidate.kind != "text" or candidate.signed or not text:
+            return None
+        candidate.pieces.append(text)
+        if chunk.usageMetadata:
+            self._usage = chunk.usageMetadata
+        return [PartDelta(index=candidate.next - 1, text=text, choice=candidate.index)]
 
     def add(self, chunk: JSON) -> list[Event]:
         events: list[Event] = []
@@ -114,7 +151,7 @@ class Reading:
         return events
 
     def used(self) -> list[Event]:
-        usage = read_usage(self._usage)
+        usage = read_usage(_decode(self._usage) if isinstance(self._usage, msgspec.Raw) else self._usage)
         return [] if usage is None else [Used(usage=usage)]
 
     def _begin(self, chunk: JSON, events: list[Event]) -> None:
@@ -307,6 +344,8 @@ class StreamReader:
         else:
             return []
         try:
+            if (events := self._plain(data)) is not None:
+                return events
             chunk = _decode(data)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             if last or data.strip() == b"[DONE]":
@@ -317,6 +356,12 @@ class StreamReader:
         if (error := error_in(chunk)) is not None:
             return self._break(read_envelope(200, error))
         return []
+
+    def _plain(self, data: bytes) -> list[Event] | None:
+        try:
+            return self._reading.plain(_decode_plain(data))
+        except msgspec.ValidationError:
+            return None
 
     def _break(self, failure: Failure) -> list[Event]:
         self._over = True
