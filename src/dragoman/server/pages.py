@@ -11,7 +11,9 @@ from msgspec import Struct
 from dragoman.access.principal import Principal
 from dragoman.canon import Failure
 from dragoman.config import State
+from dragoman.dialects.fields import Malformed
 from dragoman.dialects.ollama import models as ollama
+from dragoman.dialects.openai_responses import stored
 from dragoman.gateway import Gateway
 from dragoman.server import listings
 from dragoman.server.metrics import Metrics
@@ -85,6 +87,11 @@ class Pages:
             ("GET", "/openai/v1/models/", self._model),
             ("GET", "/anthropic/v1/models/", self._model),
             ("GET", "/v1beta/models/", self._gemini_model),
+            *(
+                (method, home + "/responses/", handler)
+                for home in ("/v1", "/openai/v1", "/openai", "")
+                for method, handler in (("GET", self._response), ("DELETE", self._forget_response))
+            ),
         )
 
     def find(self, method: str, path: str) -> tuple[Handler, str] | None:
@@ -183,6 +190,30 @@ class Pages:
         entry = await self._entry(ask, name.removesuffix(":latest"))
         return Page(ollama.show(listings.ollama_listed([entry])[0]))
 
+    # stored responses
+
+    async def _response(self, ask: Ask) -> Page:
+        response_id, _, more = ask.rest.partition("/")
+        kept = await self._gateway.responses.load(response_id, await self._owner(ask))
+        if kept is None or more not in {"", "input_items"}:
+            raise Denied(stored.not_found(response_id))
+        if not more:
+            return _json(kept.response)
+        record = stored.Record(id=kept.id, items=kept.items, response=kept.response)
+        try:
+            return _json(stored.input_items(record, {name: values[0] for name, values in ask.query.items()}))
+        except Malformed as error:
+            raise Denied(Failure(kind="bad_request", message=str(error), param=error.path)) from None
+
+    async def _forget_response(self, ask: Ask) -> Page:
+        if not await self._gateway.responses.delete(ask.rest, await self._owner(ask)):
+            raise Denied(stored.not_found(ask.rest))
+        return _json(stored.deleted(ask.rest))
+
+    async def _owner(self, ask: Ask) -> str | None:
+        principal = await self._who(ask)
+        return principal.id if principal else None
+
     # Dragoman's own
 
     async def _usage(self, ask: Ask) -> Page:
@@ -216,20 +247,18 @@ class Pages:
     # who asks
 
     async def _who(self, ask: Ask) -> Principal | None:
-        """The caller, where access is by keys. Raises `Denied` for a stranger."""
-        if self._gateway.serving.settings.access.mode == "open":
-            return None
+        """The caller, if they sent a gateway key. Raises `Denied` for a stranger where access is by keys."""
         query = "&".join(f"key={value}" for value in ask.query.get("key", ())).encode()
         key = gateway_key(ask.headers, query)
         principal = await self._gateway.who(key)
-        if principal is None:
+        if principal is None and self._gateway.serving.settings.access.mode == "keys":
             raise Denied(Failure(kind="unauthorized", status=401, message="this needs a gateway key"))
         return principal
 
     async def _admin(self, ask: Ask) -> None:
         """Raises `Denied` unless the caller may see and change everything. Open access means everybody may."""
         principal = await self._who(ask)
-        if principal is not None and not principal.admin:
+        if self._gateway.serving.settings.access.mode == "keys" and not (principal and principal.admin):
             raise Denied(Failure(kind="forbidden", status=403, message="this needs an admin key"))
 
 

@@ -89,6 +89,8 @@ def guess_dialect(path: str) -> Dialect:
         return dialects.client("ollama")
     if path.startswith(("/v1/messages", "/anthropic")):
         return dialects.client("anthropic")
+    if "/responses" in path:
+        return dialects.client("openai-responses")
     return dialects.client("openai-chat")
 
 
