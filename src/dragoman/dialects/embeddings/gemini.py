@@ -23,10 +23,11 @@ from dragoman.dialects import fields as reading
 from dragoman.dialects.dialect import Unsayable, Written
 from dragoman.dialects.embeddings.shape import EmbeddingReply, EmbeddingRequest, Input, Task, losses
 from dragoman.dialects.fields import Fields, Malformed
-from dragoman.dialects.gemini.names import NAME as NAME
-from dragoman.dialects.gemini.names import fields, keyed, listed
+from dragoman.dialects.gemini.names import NAME, fields, keyed, listed
 from dragoman.dialects.gemini.parts import read_plain
 from dragoman.dialects.gemini.path import at, name_of
+
+__all__ = ["NAME", "path", "read_reply", "read_request", "write_reply", "write_request"]
 
 _TASKS: dict[str, Task] = {
     "RETRIEVAL_QUERY": "query",
