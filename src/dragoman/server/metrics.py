@@ -7,7 +7,9 @@ whoever is asked adds them up.
 import os
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
+from itertools import accumulate
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec import Struct, field
@@ -16,9 +18,13 @@ from dragoman import __version__
 from dragoman.accounts.account import Account
 from dragoman.ledger.row import Row
 
+if TYPE_CHECKING:
+    from prometheus_client.metrics_core import Metric
+
 BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)  # seconds
 _MOST = 2000  # label sets kept; what comes after is counted together
 _Key = tuple[str, str, str, str, str]  # dialect, target, account, status, error
+_LABELS = ("dialect", "target", "account", "status", "error")
 _SUMS = ("requests", "input", "cached", "output", "reasoning", "cost", "seconds", "ttft_seconds", "ttft_count")
 _OTHER: _Key = ("other", "other", "other", "", "")
 
@@ -80,15 +86,20 @@ class Metrics:
         draft.write_bytes(msgspec.json.encode(list(self._counts.items())))
         draft.replace(file)
 
-    def text(self, accounts: Iterable[Account], folder: Path | None) -> str:
+    def text(self, accounts: Iterable[Account], folder: Path | None) -> bytes:
         """The exposition text, of this worker and those that left their counts in `folder`."""
+        from prometheus_client.exposition import generate_latest
+        from prometheus_client.registry import CollectorRegistry
+
         merged = {key: msgspec.structs.replace(counts) for key, counts in self._counts.items()}
         for key, counts in _left_by_others(folder) if folder else ():
             if key in merged:
                 merged[key].add(counts)
             else:
                 merged[key] = counts
-        return "".join(f"{line}\n" for line in _lines(merged, accounts))
+        registry = CollectorRegistry(auto_describe=False)
+        registry.register(_Families(list(_families(merged, accounts))))
+        return generate_latest(registry)
 
 
 def _left_by_others(folder: Path) -> Iterator[tuple[_Key, Counts]]:
@@ -100,48 +111,42 @@ def _left_by_others(folder: Path) -> Iterator[tuple[_Key, Counts]]:
                 continue  # a worker that has just gone
 
 
-def _lines(merged: dict[_Key, Counts], accounts: Iterable[Account]) -> Iterator[str]:
-    yield from _head("dragoman_build_info", "gauge", "The version that runs.")
-    yield f'dragoman_build_info{{version="{__version__}"}} 1'
-    labelled = [(_labels(key), counts) for key, counts in merged.items()]
-    yield from _head("dragoman_requests_total", "counter", "Finished requests.")
-    yield from (f"dragoman_requests_total{{{labels}}} {counts.requests}" for labels, counts in labelled)
-    yield from _head("dragoman_tokens_total", "counter", "Tokens; cached is a part of input, reasoning of output.")
-    for kind in ("input", "cached", "output", "reasoning"):
-        for labels, counts in labelled:
-            if value := getattr(counts, kind):
-                yield f'dragoman_tokens_total{{{labels},kind="{kind}"}} {value}'
-    yield from _head("dragoman_cost_usd_total", "counter", "What the requests cost, in US dollars.")
-    yield from (f"dragoman_cost_usd_total{{{labels}}} {c.cost / 1e12:.12f}" for labels, c in labelled if c.cost)
-    yield from _head("dragoman_request_seconds", "histogram", "From the request to the end of the reply.")
-    for labels, c in labelled:
-        yield from _histogram("dragoman_request_seconds", labels, c.buckets, c.seconds, c.requests)
-    yield from _head("dragoman_first_byte_seconds", "histogram", "From the request to the first byte of a stream.")
-    for labels, c in labelled:
-        if c.ttft_count:
-            yield from _histogram("dragoman_first_byte_seconds", labels, c.ttft_buckets, c.ttft_seconds, c.ttft_count)
-    yield from _head("dragoman_account_in_flight", "gauge", "Upstream calls under way.")
-    yield from (f'dragoman_account_in_flight{{account="{_escape(a.name)}"}} {a.in_flight}' for a in accounts)
+class _Families:
+    """A collector of what is known already."""
+
+    def __init__(self, families: "list[Metric]") -> None:
+        self._families = families
+
+    def collect(self) -> "list[Metric]":
+        return self._families
 
 
-def _head(name: str, kind: str, words: str) -> tuple[str, str]:
-    return f"# HELP {name} {words}", f"# TYPE {name} {kind}"
+def _families(merged: dict[_Key, Counts], accounts: Iterable[Account]) -> "Iterator[Metric]":
+    from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+
+    build = GaugeMetricFamily("dragoman_build_info", "The version that runs.", labels=["version"])
+    build.add_metric([__version__], 1)
+    requests = CounterMetricFamily("dragoman_requests", "Finished requests.", labels=_LABELS)
+    tokens = CounterMetricFamily(
+        "dragoman_tokens", "Tokens; cached is a part of input, reasoning of output.", labels=[*_LABELS, "kind"]
+    )
+    money = CounterMetricFamily("dragoman_cost_usd", "What the requests cost, in US dollars.", labels=_LABELS)
+    whole = HistogramMetricFamily("dragoman_request_seconds", "To the end of the reply.", labels=_LABELS)
+    first = HistogramMetricFamily("dragoman_first_byte_seconds", "To the first byte of a stream.", labels=_LABELS)
+    for key, counts in merged.items():
+        requests.add_metric(key, counts.requests)
+        money.add_metric(key, counts.cost / 1e12)
+        whole.add_metric(key, _cumulative(counts.buckets), counts.seconds)
+        if counts.ttft_count:
+            first.add_metric(key, _cumulative(counts.ttft_buckets), counts.ttft_seconds)
+        for kind in ("input", "cached", "output", "reasoning"):
+            tokens.add_metric([*key, kind], getattr(counts, kind))
+    busy = GaugeMetricFamily("dragoman_account_in_flight", "Upstream calls under way.", labels=["account"])
+    for account in accounts:
+        busy.add_metric([account.name], account.in_flight)
+    yield from (build, requests, tokens, money, whole, first, busy)
 
 
-def _histogram(name: str, labels: str, buckets: list[int], total: float, count: int) -> Iterator[str]:
-    below = 0
-    for bound, hits in zip(BUCKETS, buckets, strict=False):
-        below += hits
-        yield f'{name}_bucket{{{labels},le="{bound:g}"}} {below}'
-    yield f'{name}_bucket{{{labels},le="+Inf"}} {count}'
-    yield f"{name}_sum{{{labels}}} {total:.6f}"
-    yield f"{name}_count{{{labels}}} {count}"
-
-
-def _labels(key: _Key) -> str:
-    names = ("dialect", "target", "account", "status", "error")
-    return ",".join(f'{name}="{_escape(value)}"' for name, value in zip(names, key, strict=True))
-
-
-def _escape(value: str) -> str:
-    return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+def _cumulative(buckets: list[int]) -> list[tuple[str, int]]:
+    bounds = [*(f"{bound:g}" for bound in BUCKETS), "+Inf"]
+    return list(zip(bounds, accumulate(buckets), strict=True))

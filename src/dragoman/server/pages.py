@@ -127,7 +127,7 @@ class Pages:
         settings = self._gateway.serving.settings
         folder = settings.state.path / "metrics" if settings.server.workers > 1 else None
         text = self._metrics.text(self._gateway.serving.pool.accounts.values(), folder)
-        return Page(text.encode(), content_type="text/plain; version=0.0.4; charset=utf-8")
+        return Page(text, content_type="text/plain; version=0.0.4; charset=utf-8")
 
     # model lists
 
