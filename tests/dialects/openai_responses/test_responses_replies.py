@@ -273,6 +273,12 @@ def test_ids_are_made_from_the_replys_id_and_the_place() -> None:
     assert output[2]["arguments"] == "{}"
 
 
+def test_ids_stay_within_the_apis_64_characters() -> None:
+    for reply_id in ("x" * 200, "resp_" + "y" * 200):
+        output = response(Reply(dialect="bedrock", id=reply_id, choices=[Choice(parts=[Text(text="a")])]))["output"]
+        assert len(output[0]["id"]) <= 64
+
+
 def test_foreign_thinking_is_shown_and_survives_the_client() -> None:
     thought = Reasoning(text="hm", signature="s", dialect="anthropic")
     signed = ToolCall(id="c1", name="f", arguments="{}", signature="g", dialect="gemini")

@@ -438,7 +438,7 @@ def test_a_foreign_request_is_not_stored_and_asks_for_encrypted_reasoning() -> N
             {
                 "type": "function_call_output",
                 "call_id": "toolu_1",
-                "output": [{"type": "input_image", "image_url": "data:image/png;base64,AA"}],
+                "output": [{"type": "input_image", "image_url": "data:image/png;base64,AA", "detail": "auto"}],
             },
             {"type": "message", "role": "user", "content": "and?"},
         ],
@@ -463,9 +463,11 @@ def test_a_foreign_request_is_not_stored_and_asks_for_encrypted_reasoning() -> N
 def test_its_own_reasoning_goes_back_exactly_from_a_foreign_client() -> None:
     own = Reasoning(text="plan", summary=True, encrypted="gAAA", id="rs_1", dialect="openai-responses")
     idle = Reasoning(id="rs_2", dialect="openai-responses")
-    request = Request(dialect="openai-chat", model="o4-mini", messages=[Message(role="assistant", parts=[own, idle])])
+    request = Request(
+        dialect="openai-chat", model="o4-mini", messages=[Message(role="assistant", parts=[own, idle, Text(text="so")])]
+    )
     written = dialect.write_request(request, Quirks())
-    assert written.body["input"] == [
+    assert written.body["input"][:-1] == [
         {
             "type": "reasoning",
             "id": "rs_1",
@@ -474,6 +476,25 @@ def test_its_own_reasoning_goes_back_exactly_from_a_foreign_client() -> None:
         }
     ]
     assert written.lossy == []
+
+
+def test_thinking_that_led_to_nothing_is_left_out() -> None:
+    own = Reasoning(text="plan", summary=True, encrypted="gAAA", id="rs_1", dialect="openai-responses")
+    messages = [Message(role="assistant", parts=[own]), Message(role="user", parts=[Text(text="go on")])]
+    written = dialect.write_request(Request(dialect="anthropic", model="o3", messages=messages), Quirks())
+    assert [item["type"] for item in written.body["input"]] == ["message"]
+    assert written.lossy == ["reasoning"]
+
+
+def test_a_foreign_schema_is_not_made_strict() -> None:
+    output = OutputFormat(kind="json_schema", schema={"type": "object"})
+    body = dialect.write_request(Request(dialect="gemini", model="m", output=output), Quirks()).body
+    assert body["text"]["format"] == {
+        "type": "json_schema",
+        "name": "output",
+        "schema": {"type": "object"},
+        "strict": False,
+    }
 
 
 def test_a_model_that_does_not_reason_is_not_asked_to() -> None:

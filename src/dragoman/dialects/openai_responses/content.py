@@ -195,8 +195,8 @@ def _write_media(part: Media, losses: Losses) -> JSON:
     match part.kind:
         case "image":
             body = {"type": "input_image", "image_url": address}
-            if part.detail is not None:
-                body["detail"] = part.detail
+            if part.detail is not None or not losses.same_dialect:
+                body["detail"] = part.detail or "auto"
         case "audio":
             form = _AUDIO_FORMAT.get(part.mime or "", (part.mime or "audio/wav").partition("/")[2])
             body = {"type": "input_audio", "input_audio": {"data": part.data or "", "format": form}}

@@ -19,7 +19,7 @@ import re
 import msgspec
 
 from dragoman.canon import JSON, FinishReason, Reasoning, Request, Text, ToolCall, Usage
-from dragoman.dialects import custom
+from dragoman.dialects import custom, ids
 from dragoman.dialects.losses import Losses
 from dragoman.dialects.openai_responses.name import NAME
 from dragoman.dialects.openai_responses.read_request import INSTRUCTIONS
@@ -41,18 +41,23 @@ INCOMPLETE: dict[FinishReason, str] = {
     "content_filter": "content_filter",
 }
 _QUIRKS = Quirks()
+_LONGEST = 52  # characters of a reply's id in the ids of its items, which may have 64
 
 
 def response_id(reply_id: str) -> str:
     """The reply's id as this dialect has ids: `resp_…`."""
-    return reply_id if reply_id.startswith("resp_") else "resp_" + (_FOREIGN.sub("_", reply_id) or "0")
+    if reply_id.startswith("resp_"):
+        return reply_id
+    if len(reply_id) > _LONGEST:
+        return "resp_" + ids.fit(reply_id, _LONGEST)
+    return "resp_" + (_FOREIGN.sub("_", reply_id) or "0")
 
 
 class Ids:
     """Ids of items that have none: `msg_…`, `rs_…`, `fc_…` after the response's own id and the item's place."""
 
     def __init__(self, reply_id: str) -> None:
-        self._core = response_id(reply_id).removeprefix("resp_")
+        self._core = ids.fit(response_id(reply_id).removeprefix("resp_"), _LONGEST)
 
     def make(self, prefix: str, index: int) -> str:
         return f"{prefix}_{self._core}_{index}"

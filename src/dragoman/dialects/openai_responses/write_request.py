@@ -137,8 +137,8 @@ def _write_text(request: Request) -> JSON:
                 text["format"] = {"type": "json_schema", "name": output.name or "output", "schema": output.schema or {}}
                 if output.description is not None:
                     text["format"]["description"] = output.description
-                if output.strict is not None:
-                    text["format"]["strict"] = output.strict
+                if output.strict is not None or request.dialect != NAME:
+                    text["format"]["strict"] = output.strict is True  # left out, it would mean true
     if request.verbosity is not None:
         text["verbosity"] = request.verbosity
     return text
@@ -267,6 +267,9 @@ class _Turn:
                     self._part(part)
                     continue
             self._open = None
+        while self._items and self._items[-1]["type"] == "reasoning" and not self._losses.same_dialect:
+            self._items.pop()  # thinking that led to nothing: the API refuses it
+            self._losses.note("reasoning")
         return self._items
 
     def _said(self, part: Text | Refusal) -> None:
