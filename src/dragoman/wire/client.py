@@ -100,7 +100,7 @@ class Client:
                 return reply
             error = reply.failure()
             stale = isinstance(error, ConnectionLost) and error.before_first_byte and connection.used
-            if fresh or not stale or type(body) is not bytes:
+            if fresh or not stale or not isinstance(body, bytes):
                 raise error
             fresh = True
 
@@ -158,6 +158,6 @@ def _block(headers: Headers) -> Block:
 
 def _framing(method: bytes, body: bytes | AsyncIterable[bytes]) -> bytes:
     """How the body's end is told, and the end of the head."""
-    if type(body) is bytes and (body or method not in _BODYLESS):
+    if isinstance(body, bytes) and (body or method not in _BODYLESS):
         return b"content-length: %d\r\n\r\n" % len(body)
     return b"\r\n" if body == b"" else b"transfer-encoding: chunked\r\n\r\n"
