@@ -14,9 +14,12 @@ from collections.abc import Callable
 from typing import Any
 
 from .anthropic import Anthropic
+from .bedrock import Bedrock
 from .brain import Answer, Call, Refusal, Say, Thought, Usage
+from .cohere import Cohere
 from .fake import Fake
 from .gemini import Gemini, Vertex
+from .ollama import Ollama
 from .openai import Azure, OpenAI
 from .scenario import Scenario, status
 from .server import Request
@@ -24,7 +27,10 @@ from .server import Request
 DIALECTS: dict[str, Callable[..., Fake]] = {
     "anthropic": Anthropic,
     "azure": Azure,
+    "bedrock": Bedrock,
+    "cohere": Cohere,
     "gemini": Gemini,
+    "ollama": Ollama,
     "openai-chat": OpenAI,
     "openai-responses": OpenAI,
     "vertex": Vertex,
@@ -41,9 +47,12 @@ __all__ = [
     "Answer",
     "Anthropic",
     "Azure",
+    "Bedrock",
     "Call",
+    "Cohere",
     "Fake",
     "Gemini",
+    "Ollama",
     "OpenAI",
     "Refusal",
     "Request",

@@ -294,7 +294,7 @@ def _tags(tp: Any) -> dict[str, tuple[Any, ...]]:
         bare = _bare(field.type)
         if typing.get_origin(bare) is typing.Union:
             bare = next((a for a in map(_bare, typing.get_args(bare)) if typing.get_origin(a) is Literal), bare)
-        if typing.get_origin(bare) is Literal and (field.required or name == "type"):
+        if typing.get_origin(bare) is Literal and (field.required or name in ("type", "role")):
             tags[name] = typing.get_args(bare)
     return tags
 

@@ -5,10 +5,11 @@ import json
 
 import httpx
 import pytest
-from fakes import Scenario, shape, start, status
-from fakes.openai_media import PNG
 from google import genai
 from google.genai import errors, types
+
+from fakes import Scenario, shape, start, status
+from fakes.openai_media import PNG
 
 WEATHER = {
     "name": "get_weather",
@@ -72,7 +73,7 @@ def test_a_tool_loop_with_signatures_ends_with_the_results(call_ids):
     with start("gemini", call_ids=call_ids) as fake:
         client = genai.Client(api_key=fake.key, http_options=types.HttpOptions(base_url=fake.base_url))
         contents = [types.UserContent('call:get_weather{"city": "Paris"} call:clock')]
-        config = quiet(tools=[types.Tool(**{"function_declarations": [WEATHER, CLOCK]})])
+        config = quiet(tools=[types.Tool(function_declarations=[WEATHER, CLOCK])])
         for streamed in (True, False):
             if streamed:
                 parts = []

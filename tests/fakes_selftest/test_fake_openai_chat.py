@@ -160,9 +160,7 @@ def test_reasoning_tokens_are_among_the_completion_tokens(client):
 def test_a_repeated_prompt_is_cached(client):
     messages = [{"role": "system", "content": "long " * 600}]
     ask = lambda text: (
-        client.chat.completions.create(  # noqa: E731
-            model="mock-1", messages=[*messages, {"role": "user", "content": text}]
-        ).usage
+        client.chat.completions.create(model="mock-1", messages=[*messages, {"role": "user", "content": text}]).usage
     )
     assert ask("one").prompt_tokens_details.cached_tokens == 0
     usage = ask("two")

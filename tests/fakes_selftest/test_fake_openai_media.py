@@ -5,10 +5,11 @@ import hashlib
 import httpx
 import openai
 import pytest
-from fakes import shape, start
-from fakes.openai_media import PNG
 from openai.types import CreateEmbeddingResponse, ImagesResponse, ModerationCreateResponse
 from openai.types.audio import Transcription
+
+from fakes import shape, start
+from fakes.openai_media import PNG
 
 
 @pytest.fixture(scope="module")

@@ -7,9 +7,10 @@ import json
 import httpx
 import openai
 import pytest
+from openai.types.responses import Response, ResponseStreamEvent
+
 from fakes import Scenario, shape, start
 from fakes.openai_media import PNG
-from openai.types.responses import Response, ResponseStreamEvent
 
 WEATHER = {
     "type": "function",
