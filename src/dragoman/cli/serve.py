@@ -26,7 +26,6 @@ def serve(
 ) -> None:
     """Run the gateway."""
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s %(message)s", level=logging.INFO)
-    logging.getLogger("uvicorn").setLevel(logging.WARNING)
 
     def load() -> config.Config:
         settings = config.load(config_file) if config_file else discover(os.environ)

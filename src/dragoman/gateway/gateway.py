@@ -103,6 +103,13 @@ class Gateway:
                 ) from None
         story.row.admit = story.elapsed()
 
+    async def close(self) -> None:
+        """Gives everything back. Calls still under way are cut."""
+        await self.client.close()
+        self._journal.close()
+        self.keys.close()
+        self.responses.close()
+
     async def who(self, key: str | None) -> Principal | None:
         """Who `key` stands for; None for a key that is not ours, which open access does not mind."""
         if not key:

@@ -1,7 +1,6 @@
-"""The ASGI application: recognises surface and key, reads the body, and hands the call to the gateway."""
+"""The application: recognises surface and key, and hands the call to the gateway."""
 
 import asyncio
-import logging
 from urllib.parse import parse_qs
 
 from dragoman import dialects
@@ -9,18 +8,17 @@ from dragoman.canon import Failure
 from dragoman.dialects.gemini.writer import ArrayStreamWriter
 from dragoman.gateway import Call, Gateway
 from dragoman.server import browsers, surfaces
+from dragoman.server.http import Headers, Request, Response
 from dragoman.server.metrics import Metrics
-from dragoman.server.out import AsgiOut, Headers, Receive, Scope, Send
 from dragoman.server.pages import Ask, Handler, Pages
-from dragoman.server.protocol import CUT, GONE
 from dragoman.server.surfaces import Surface
 
-log = logging.getLogger("dragoman")
-PAGE_BODY_LIMIT = 1024 * 1024
-
-
-class TooLarge(Exception):
-    """The client's body is above the limit."""
+_REFUSALS = {
+    400: Failure(kind="bad_request", status=400, message="this is not HTTP/1.1 as we read it"),
+    413: Failure(kind="too_large", status=413, message="the body is larger than server.max_body_mb allows"),
+    431: Failure(kind="bad_request", status=431, message="the headers are larger than 64 KiB or more than 200"),
+}
+_DRAINING = Failure(kind="draining", status=503, message="this gateway is shutting down: try again", retry_after=1)
 
 
 class App:
@@ -33,59 +31,43 @@ class App:
         self.running = 0  # calls being answered
         self._idle: asyncio.Event | None = None
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
-            await self._http(scope, receive, send)
-        elif scope["type"] == "websocket":
-            await send({"type": "websocket.close", "code": 1008})
+    def body_limit(self) -> int:
+        """Bytes a request's body may have."""
+        return int(self.gateway.serving.settings.server.max_body_mb * 1024 * 1024)
 
-    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers: dict[bytes, bytes] = dict(scope["headers"])
-        path: str = scope["path"]
-        method: str = scope["method"]
-        settings = self.gateway.serving.settings
-        access = browsers.judge(headers, settings)
-        out = AsgiOut(send, access.headers, scope[CUT])
-        if access.refused:
+    async def __call__(self, request: Request, out: Response) -> None:
+        path, method = request.path, request.method
+        access = browsers.judge(request.headers, self.gateway.serving.settings)
+        out.extra = access.headers
+        if request.refused:
+            await _fail(out, path, _REFUSALS[request.refused])
+        elif access.refused:
             await _fail(out, path, Failure(kind="forbidden", status=403, message=access.refused))
-        elif method == "OPTIONS":
-            await out.start(204, [(b"content-length", b"0")])
-            await out.finish()
         elif method == "POST" and (surface := surfaces.find(path)) is not None:
-            await self._call(scope, headers, surface, receive, out)
+            await self._call(request, surface, out)
+        elif method == "OPTIONS":
+            await out.start(204, [])
+            await out.finish()
         elif (page := self.pages.find(method, path)) is not None:
-            await self._page(scope, headers, page, receive, out)
+            await self._page(request, page, out)
         elif surfaces.find(path) is not None:
             failure = Failure(kind="method_not_allowed", status=405, message=f"{path} takes POST, not {method}")
             await _fail(out, path, failure, [(b"allow", b"POST")])
         else:
             await _fail(out, path, Failure(kind="not_found", status=404, message=f"there is no {method} {path} here"))
 
-    async def _call(
-        self, scope: Scope, headers: dict[bytes, bytes], surface: Surface, receive: Receive, out: AsgiOut
-    ) -> None:
-        dialect = dialects.client(surface.dialect)
+    async def _call(self, request: Request, surface: Surface, out: Response) -> None:
         if self.draining:
-            failure = Failure(kind="draining", status=503, message="this gateway is shutting down", retry_after=1)
-            await _fail(out, scope["path"], failure, [(b"connection", b"close"), (b"retry-after", b"1")])
+            await _fail(out, request.path, _DRAINING, [(b"retry-after", b"1")])
             return
-        limit = int(self.gateway.serving.settings.server.max_body_mb * 1024 * 1024)
-        try:
-            body = await read_body(receive, headers, limit)
-        except TooLarge:
-            failure = Failure(kind="too_large", status=413, message=f"the body is larger than {limit} bytes")
-            await _fail(out, scope["path"], failure, [(b"connection", b"close")])
-            return
-        if body is None:
-            return  # the client left while it was sending
-        query: bytes = scope["query_string"]
-        array = surface.dialect == "gemini" and surface.stream is True and b"alt=sse" not in query
+        dialect = dialects.client(surface.dialect)
+        array = surface.dialect == "gemini" and surface.stream is True and b"alt=sse" not in request.query
         call = Call(
             dialect=dialect,
             op=surface.op,
-            body=body,
-            headers=headers,
-            key=surfaces.gateway_key(headers, query),
+            body=request.body,
+            headers=request.headers,
+            key=surfaces.gateway_key(request.headers, request.query),
             model=surface.model,
             stream=surface.stream,
             stream_default=dialect.NAME == "ollama",
@@ -93,15 +75,12 @@ class App:
             writer=ArrayStreamWriter if array else None,
             stream_type=ArrayStreamWriter.TYPE if array else None,
         )
-        task = asyncio.current_task()
-        if task is not None:
-            scope[GONE] = task.cancel
         self.running += 1
         try:
             await self.gateway.answer(call, out)
         finally:
             self.running -= 1
-            if self.draining and not self.running and self._idle is not None:
+            if self._idle is not None and not self.running:
                 self._idle.set()
 
     async def idle(self) -> None:
@@ -110,44 +89,18 @@ class App:
             self._idle = asyncio.Event()
             await self._idle.wait()
 
-    async def _page(
-        self, scope: Scope, headers: dict[bytes, bytes], found: tuple[Handler, str], receive: Receive, out: AsgiOut
-    ) -> None:
+    async def _page(self, request: Request, found: tuple[Handler, str], out: Response) -> None:
         handler, rest = found
-        try:
-            body = await read_body(receive, headers, PAGE_BODY_LIMIT) or b""
-        except TooLarge:
-            await _fail(out, scope["path"], Failure(kind="too_large", status=413, message="the body is too large"))
-            return
-        query = parse_qs(scope["query_string"].decode("latin-1"))
-        page = await self.pages.answer(handler, Ask(scope["method"], scope["path"], rest, headers, query, body))
+        query = parse_qs(request.query.decode("latin-1"))
+        page = await self.pages.answer(
+            handler, Ask(request.method, request.path, rest, request.headers, query, request.body)
+        )
         content = [(b"content-type", page.content_type.encode()), (b"content-length", b"%d" % len(page.body))]
         await out.start(page.status, content)
-        await out.finish(b"" if scope["method"] == "HEAD" else page.body)
+        await out.finish(page.body)
 
 
-async def read_body(receive: Receive, headers: dict[bytes, bytes], limit: int) -> bytes | None:
-    """The request's body; None if the client left. Raises `TooLarge`, where possible before the body is read."""
-    length = headers.get(b"content-length")
-    if length is not None and length.isdigit() and int(length) > limit:
-        raise TooLarge
-    message = await receive()
-    body: bytes = message.get("body", b"")
-    if not message.get("more_body", False):
-        return body if message["type"] == "http.request" else None
-    parts, size = [body], len(body)
-    while message.get("more_body", False):
-        message = await receive()
-        if message["type"] != "http.request":
-            return None
-        parts.append(message.get("body", b""))
-        size += len(parts[-1])
-        if size > limit:
-            raise TooLarge
-    return b"".join(parts)
-
-
-async def _fail(out: AsgiOut, path: str, failure: Failure, extra: Headers | None = None) -> None:
+async def _fail(out: Response, path: str, failure: Failure, extra: Headers | None = None) -> None:
     """An answer in the envelope of whoever's path this looks like; nothing was asked of a model, so no ledger row."""
     body = surfaces.guess_dialect(path).write_error(failure)
     headers = [

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from msgspec import Struct, field
 
 from dragoman import config
-from dragoman.server.out import Headers
+from dragoman.server.http import Headers
 
 _LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
 

@@ -10,10 +10,8 @@ import logging
 import signal
 import socket
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-
-import uvicorn
 
 from dragoman import config
 from dragoman.access.keys import KeyBook
@@ -21,8 +19,8 @@ from dragoman.gateway import Gateway
 from dragoman.ledger.fold import Folder
 from dragoman.ledger.journal import Journal
 from dragoman.server.app import App
+from dragoman.server.http import Connection, Listener
 from dragoman.server.metrics import Metrics
-from dragoman.server.protocol import Protocol
 from dragoman.wire.client import Client
 from dragoman.wire.proxies import Proxies
 
@@ -31,38 +29,24 @@ TICK = 1.0  # seconds between two looks at the config file and the keys
 Load = Callable[[], config.Config]
 
 
-class Worker(uvicorn.Server):
-    """One worker's server. `load` gives the config anew; `watched` is the file it comes from."""
+class Worker:
+    """One worker. `load` gives the config anew; `watched` is the file it comes from; `folds`: it is the one that folds
+    the journal."""
 
     def __init__(self, settings: config.Config, load: Load, watched: Path | None, folds: bool = True) -> None:
         self._load = load
         self._watched = watched
         self._stamp = _stamp(watched)
         self._folds = folds
+        self._end = asyncio.Event()
         self.metrics = Metrics()
-        admin_key = settings.access.admin_key
-        self.keys = KeyBook(settings.state, admin_key)
+        self.keys = KeyBook(settings.state, settings.access.admin_key)
         self.journal = Journal(settings.state.path)
-        client = make_client(settings)
         self.gateway = Gateway(
-            settings, client=client, journal=self.journal, keys=self.keys, observe=self.metrics.observe
+            settings, client=make_client(settings), journal=self.journal, keys=self.keys, observe=self.metrics.observe
         )
         self.app = App(self.gateway, self.metrics)
-        super().__init__(
-            uvicorn.Config(
-                self.app,
-                http=Protocol,
-                ws="none",
-                loop="uvloop",
-                lifespan="off",
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                timeout_keep_alive=75,
-                ssl_certfile=settings.server.tls_cert,
-                ssl_keyfile=settings.server.tls_key,
-            )
-        )
+        self._listener = Listener(self.app, self.app.body_limit)
 
     async def run_on(self, listener: socket.socket, ready: Callable[[], None]) -> None:
         """Serves until told to stop. `ready` is called once requests are answered."""
@@ -71,31 +55,24 @@ class Worker(uvicorn.Server):
             loop.add_signal_handler(number, self._stop)
         loop.add_signal_handler(signal.SIGHUP, self.reload)
         await self._keep_keys()
+        settings = self.gateway.serving.settings
         tasks = [asyncio.create_task(self._keep_house())]
         if self._folds:
-            state = self.gateway.serving.settings.state
-            tasks.append(asyncio.create_task(Folder(state, folded=self.gateway.load_spending).run()))
-        self._ready = ready
-        await self.serve(sockets=[listener])
+            tasks.append(asyncio.create_task(Folder(settings.state, folded=self.gateway.load_spending).run()))
+        server = await loop.create_server(
+            lambda: Connection(self._listener), sock=listener, ssl=_tls(settings.server), backlog=2048
+        )
+        ready()
+        await self._end.wait()
+        server.close()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await self.gateway.client.close()
-        self.journal.close()
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        if self.started:
-            self._ready()
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """uvicorn's own handlers would stop listening at once; ours drain first."""
-        yield
+        await self.gateway.close()
 
     def _stop(self) -> None:
         if self.app.draining:
-            self.should_exit = self.force_exit = True
+            self._end.set()
             return
         self.app.draining = True
         self._draining = asyncio.create_task(self._drain())
@@ -104,8 +81,8 @@ class Worker(uvicorn.Server):
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self.gateway.serving.settings.server.drain_seconds):
                 await self.app.idle()
-        self.should_exit = True
-        self.force_exit = bool(self.app.running)
+        self._listener.close_idle()
+        self._end.set()
 
     def reload(self) -> None:
         """Takes the config file's present state; a bad one is refused, and the old one stays in force."""
@@ -132,6 +109,14 @@ class Worker(uvicorn.Server):
         """Where access is by keys, those made or revoked elsewhere count within a tick."""
         if self.gateway.serving.settings.access.mode == "keys":
             await self.keys.refresh()
+
+
+def _tls(server: config.Server) -> ssl.SSLContext | None:
+    if server.tls_cert is None:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(server.tls_cert, server.tls_key)
+    return context
 
 
 def make_client(settings: config.Config) -> Client:

@@ -1,0 +1,335 @@
+"""The HTTP/1.1 server: one connection of a client, from its bytes to requests and back.
+
+What a connection can be, and what moves it on:
+
+| state     | bytes come                      | the client leaves         | the clock                       |
+|-----------|---------------------------------|---------------------------|---------------------------------|
+| idle      | parsed: reading                 | closed                    | closed after `KEEP_ALIVE`       |
+| reading   | parsed; whole: answering        | closed                    | closed `READ` after the last    |
+| answering | parsed and queued (pipelining)  | the answer is cancelled   | none                            |
+| closed    | dropped                         |                           |                                 |
+
+A gateway's requests are small and its answers begin late, so a body is read whole (up to the limit) before the
+application is asked, and the head of an answer goes out with its first bytes, in one write. A client that leaves
+cancels the task that answers it.
+
+Source: RFC 9112; limits as nginx has them by default.
+"""
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable
+from email.utils import formatdate
+from http import HTTPStatus
+from typing import TypeAlias
+from urllib.parse import unquote
+
+from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
+from msgspec import Struct
+
+log = logging.getLogger("dragoman")
+Headers: TypeAlias = list[tuple[bytes, bytes]]
+
+KEEP_ALIVE = 75.0  # seconds an idle connection is kept
+READ = 60.0  # seconds a request may make no progress
+HEAD_LIMIT = 64 * 1024  # bytes of a request line and headers
+HEADER_COUNT = 200
+PIPELINED = 16  # requests that may wait behind the one being answered
+_TICK = 15.0  # seconds between two looks at the clock
+_STATUS = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
+_STATUS[499] = b"HTTP/1.1 499 Client Closed Request\r\n"
+
+
+class Request(Struct):
+    """A whole request. Header names are in lower case; of a repeated header, the values joined by commas. `path` is
+    percent-decoded. `refused` is the status with which the request is to be refused unread."""
+
+    method: str = ""
+    path: str = ""
+    query: bytes = b""
+    headers: dict[bytes, bytes] = {}
+    body: bytes = b""
+    keep_alive: bool = True
+    refused: int = 0
+
+
+Application: TypeAlias = Callable[[Request, "Response"], Awaitable[None]]
+
+
+class Refusal(Exception):
+    """The request is refused while it is being read."""
+
+
+class Listener:
+    """What the connections of one worker share: the application, its limits, and the set of open connections."""
+
+    def __init__(self, application: Application, body_limit: Callable[[], int]) -> None:
+        self.application = application
+        self.body_limit = body_limit
+        self.connections: set[Connection] = set()
+        self.closing = False
+        self._date = (0, b"")
+
+    def date(self) -> bytes:
+        """The `date` header line of this second."""
+        now = int(time.time())
+        if self._date[0] != now:
+            self._date = (now, f"date: {formatdate(now, usegmt=True)}\r\n".encode())
+        return self._date[1]
+
+    def close_idle(self) -> None:
+        """No more requests: idle connections are closed now, the others after their answer."""
+        self.closing = True
+        for connection in list(self.connections):
+            connection.close_if_idle()
+
+
+class Connection(asyncio.Protocol):
+    """See the module."""
+
+    __slots__ = (
+        "_body",
+        "_head_size",
+        "_last",
+        "_listener",
+        "_loop",
+        "_parser",
+        "_queue",
+        "_reading",
+        "_refused",
+        "_request",
+        "_size",
+        "_task",
+        "_timer",
+        "_url",
+        "transport",
+        "writable",
+    )
+
+    def __init__(self, listener: Listener) -> None:
+        self.transport: asyncio.Transport
+        self.writable: asyncio.Future[None] | None = None  # set while the client is slower than the answer
+        self._listener = listener
+        self._loop = asyncio.get_running_loop()
+        self._parser = HttpRequestParser(self)
+        self._queue: deque[Request] = deque()
+        self._task: asyncio.Task[None] | None = None
+        self._last = self._loop.time()
+        self._reading = False
+        self._refused = False
+        self._request = Request()
+        self._body: list[bytes] = []
+        self._size = 0
+        self._head_size = 0
+        self._url = b""
+        self._timer = self._loop.call_later(_TICK, self._look_at_clock)
+
+    # asyncio's callbacks
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport  # type: ignore[assignment]  # the loops give no other kind here
+        self._listener.connections.add(self)
+
+    def data_received(self, data: bytes) -> None:
+        if self._refused:
+            return
+        self._last = self._loop.time()
+        try:
+            self._parser.feed_data(data)
+        except HttpParserUpgrade:
+            self._refuse(400)
+        except HttpParserError as error:
+            self._refuse(self._request.refused if isinstance(error.__context__, Refusal) else 400)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._listener.connections.discard(self)
+        self._timer.cancel()
+        self._queue.clear()
+        self._refused = True
+        if self.writable is not None and not self.writable.done():
+            self.writable.set_result(None)
+        if self._task is not None:
+            self._task.cancel()
+
+    def pause_writing(self) -> None:
+        self.writable = self._loop.create_future()
+
+    def resume_writing(self) -> None:
+        if self.writable is not None:
+            if not self.writable.done():
+                self.writable.set_result(None)
+            self.writable = None
+
+    # the parser's callbacks
+
+    def on_message_begin(self) -> None:
+        self._request = Request(headers={})
+        self._url = b""
+        self._body = []
+        self._size = self._head_size = 0
+        self._reading = True
+
+    def on_url(self, url: bytes) -> None:
+        self._url += url
+        self._count_head(len(url))
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        headers = self._request.headers
+        name = name.lower()
+        headers[name] = headers[name] + b", " + value if name in headers else value
+        self._count_head(len(name) + len(value))
+        if len(headers) > HEADER_COUNT:
+            self._stop(431)
+
+    def _count_head(self, size: int) -> None:
+        self._head_size += size
+        if self._head_size > HEAD_LIMIT:
+            self._stop(431)
+
+    def on_headers_complete(self) -> None:
+        request, parser = self._request, self._parser
+        request.method = parser.get_method().decode("ascii")
+        raw, _, query = self._url.partition(b"?")
+        path = raw.decode("latin-1")
+        if not path.startswith("/"):
+            path = "/" + path.partition("://")[2].partition("/")[2]  # the absolute form, as proxies are sent it
+        request.path = unquote(path) if "%" in path else path
+        request.query = query
+        request.keep_alive = parser.should_keep_alive() and parser.get_http_version() != "1.0"
+        length = request.headers.get(b"content-length", b"0")
+        if length.isdigit() and int(length) > self._listener.body_limit():
+            self._stop(413)
+        if request.headers.get(b"expect", b"").lower() == b"100-continue" and self._task is None:
+            self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def on_body(self, body: bytes) -> None:
+        self._body.append(body)
+        self._size += len(body)
+        if self._size > self._listener.body_limit():
+            self._stop(413)
+
+    def on_message_complete(self) -> None:
+        self._reading = False
+        body = self._body
+        self._request.body = body[0] if len(body) == 1 else b"".join(body)
+        self._queue.append(self._request)
+        if self._task is None:
+            self._next()
+        elif len(self._queue) >= PIPELINED:
+            self.transport.pause_reading()
+
+    def _stop(self, status: int) -> None:
+        """Nothing more of this request is read."""
+        self._request.refused = status
+        raise Refusal
+
+    # answering
+
+    def _refuse(self, status: int) -> None:
+        """Whatever else comes is not read: the request at hand is answered with `status`, then the connection ends."""
+        self._refused = True
+        self._request.refused = status
+        self._request.keep_alive = False
+        self._queue.append(self._request)
+        if self._task is None:
+            self._next()
+
+    def _next(self) -> None:
+        request = self._queue.popleft()
+        self._task = self._loop.create_task(self._answer(request))
+
+    async def _answer(self, request: Request) -> None:
+        response = Response(self, request, self._listener)
+        try:
+            await self._listener.application(request, response)
+        except asyncio.CancelledError:
+            self.transport.abort()
+        except Exception:
+            log.exception("%s %s broke the server", request.method, request.path)
+            self.transport.abort()
+        if not response.ended:
+            self.transport.abort()  # half an answer must not look like a whole one
+        self._task = None
+        self._last = self._loop.time()
+        if self.transport.is_closing():
+            return
+        if not request.keep_alive or (self._listener.closing and not self._queue):
+            self.transport.close()
+        elif self._queue:
+            self.transport.resume_reading()
+            self._next()
+
+    def close_if_idle(self) -> None:
+        if self._task is None and not self._queue:
+            self.transport.close()
+
+    def _look_at_clock(self) -> None:
+        if self._task is None and self._loop.time() - self._last > (READ if self._reading else KEEP_ALIVE):
+            self.transport.close()
+        else:
+            self._timer = self._loop.call_later(_TICK, self._look_at_clock)
+
+
+class Response:
+    """The answer to one request: `start` once, `write` any number of times, `finish` once. `extra` headers are added to
+    every answer (CORS)."""
+
+    __slots__ = ("_bare", "_chunked", "_connection", "_head", "_listener", "_request", "ended", "extra", "started")
+
+    def __init__(self, connection: Connection, request: Request, listener: Listener) -> None:
+        self._connection = connection
+        self._request = request
+        self._listener = listener
+        self._head = b""
+        self._chunked = False
+        self._bare = request.method == "HEAD"
+        self.started = False
+        self.ended = False
+        self.extra: Headers = []
+
+    async def start(self, status: int, headers: Headers) -> None:
+        """The head; it goes out with the first bytes of the body. Without a `content-length` the body is chunked."""
+        self.started = True
+        parts = [_STATUS.get(status) or b"HTTP/1.1 %d -\r\n" % status, self._listener.date()]
+        sized = self._bare or status in {204, 304}
+        for name, value in headers + self.extra if self.extra else headers:
+            parts += (name, b": ", value, b"\r\n")
+            if name == b"content-length":
+                sized = True
+        if not sized:
+            self._chunked = self._request.keep_alive
+            if self._chunked:
+                parts.append(b"transfer-encoding: chunked\r\n")
+        if not self._request.keep_alive or self._listener.closing:
+            self._request.keep_alive = False
+            parts.append(b"connection: close\r\n")
+        parts.append(b"\r\n")
+        self._head = b"".join(parts)
+
+    async def write(self, data: bytes) -> None:
+        """A piece of the body; waits while the client is slow to take it."""
+        if self._chunked:
+            data = b"%b%x\r\n%b\r\n" % (self._head, len(data), data)
+        elif self._head:
+            data = self._head + data
+        self._head = b""
+        connection = self._connection
+        connection.transport.write(data)
+        if connection.writable is not None:
+            await connection.writable
+
+    async def finish(self, data: bytes = b"") -> None:
+        """The last piece of the body, or none."""
+        if self._bare:
+            data = b""
+        if self._chunked:
+            data = b"%x\r\n%b\r\n0\r\n\r\n" % (len(data), data) if data else b"0\r\n\r\n"
+        self._connection.transport.write(self._head + data)
+        self._head = b""
+        self.ended = True
+
+    def abort(self) -> None:
+        """Cuts the connection: for an answer that can't be ended honestly."""
+        self._connection.transport.abort()
