@@ -90,7 +90,7 @@ class State(Struct, forbid_unknown_fields=True, kw_only=True):
 
 class Access(Struct, forbid_unknown_fields=True, kw_only=True):
     mode: Literal["open", "keys"] = "open"
-    admin_key: str | None = None  # for /dragoman/v1 beside keys made with `dragoman keys create --admin`
+    admin_key: Secret | None = None  # for /dragoman/v1 beside keys made with `dragoman keys create --admin`
 
 
 class Provider(Struct, forbid_unknown_fields=True, kw_only=True):

@@ -9,7 +9,7 @@ import pytest
 
 from dragoman.access import keys
 from dragoman.access.keys import Key, KeyBook
-from dragoman.config import State
+from dragoman.config import Secret, State
 from dragoman.ledger.store import Store
 
 
@@ -87,9 +87,13 @@ def test_a_revoked_key_is_unknown_after_the_next_load(state: State) -> None:
 
 
 def test_the_admin_key_of_the_config_is_known_without_a_database(tmp_path: Path) -> None:
-    book = KeyBook(State(dir=str(tmp_path / "none")), "an-admin-key")
+    book = KeyBook(State(dir=str(tmp_path / "none")), Secret("an-admin-key"))
     principal = book.find("an-admin-key")
     assert principal and principal.admin and not (tmp_path / "none").exists()
+
+
+def test_an_empty_admin_key_opens_nothing(state: State) -> None:
+    assert KeyBook(state, Secret("")).find("") is None
 
 
 async def test_an_unknown_secret_is_looked_for_at_most_once_a_second(

@@ -16,7 +16,7 @@ import msgspec
 from msgspec import Struct
 
 from dragoman.access.principal import Period, Principal
-from dragoman.config import State
+from dragoman.config import Secret, State
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Row
@@ -121,11 +121,11 @@ class KeyBook:
 
     _PATIENCE = 1.0  # seconds between two looks for keys that nobody knows
 
-    def __init__(self, state: State, admin_key: str | None = None) -> None:
+    def __init__(self, state: State, admin_key: Secret | None = None) -> None:
         self._state = state
         self._fixed: dict[str, Principal] = {}
-        if admin_key:
-            self._fixed[digest(admin_key)] = Principal(id="admin", name="access.admin_key", admin=True)
+        if admin_key is not None and admin_key.reveal():
+            self._fixed[digest(admin_key.reveal())] = Principal(id="admin", name="access.admin_key", admin=True)
         self._principals: dict[str, Principal] = dict(self._fixed)
         self._changes: str | None = None
         self._store: Store | None = None
