@@ -17,6 +17,7 @@ from dragoman.canon import (
     Usage,
     inclusive,
 )
+from dragoman.dialects import loose
 from dragoman.dialects.fields import Malformed, decode
 
 FINISH: dict[str, FinishReason] = {
@@ -41,9 +42,8 @@ def read_reply(body: bytes) -> Reply:
     message = output.get("message") if isinstance(output, dict) else None
     if not isinstance(message, dict):
         raise Malformed("output.message", "an object", message)
-    blocks = message.get("content") or []
-    parts = [part for block in blocks if isinstance(block, dict) for part in _parts(block)]
-    said = data.get("stopReason")
+    parts = [part for block in loose.objects(message.get("content")) for part in _parts(block)]
+    said = loose.text_or_none(data.get("stopReason"))
     choice = Choice(
         parts=parts,
         finish=FINISH.get(said or "", "stop"),
@@ -66,17 +66,20 @@ def _parts(block: JSON) -> list[Part]:
         case {"text": str(text)}:
             return [Text(text=text)] if text else []
         case {"citationsContent": dict(cited)}:
-            text = "".join(piece.get("text") or "" for piece in cited.get("content") or ())
-            return [Text(text=text, citations=[citation_in(item) for item in cited.get("citations") or ()])]
+            text = "".join(loose.text(piece.get("text")) for piece in loose.objects(cited.get("content")))
+            return [Text(text=text, citations=[citation_in(item) for item in loose.objects(cited.get("citations"))])]
         case {"toolUse": dict(call)} if not call.get("type"):
             arguments = msgspec.json.encode(call.get("input") or {}).decode()
-            return [ToolCall(id=call.get("toolUseId") or "", name=call.get("name") or "", arguments=arguments)]
+            return [
+                ToolCall(id=loose.text(call.get("toolUseId")), name=loose.text(call.get("name")), arguments=arguments)
+            ]
         case {"reasoningContent": {"redactedContent": str(secret)}}:
             return [Reasoning(encrypted=secret, dialect="bedrock")]
         case {"reasoningContent": {"reasoningText": dict(said)}}:
-            return [Reasoning(text=said.get("text") or "", signature=said.get("signature"), dialect="bedrock")]
+            signature = loose.text_or_none(said.get("signature"))
+            return [Reasoning(text=loose.text(said.get("text")), signature=signature, dialect="bedrock")]
         case {"image": {"source": {"bytes": str(data)}} as image}:
-            return [Media(kind="image", mime=MIMES.get(image.get("format") or ""), data=data)]
+            return [Media(kind="image", mime=MIMES.get(loose.text(image.get("format"))), data=data)]
         case _ if block:
             return [opaque(block)]
     return []
@@ -92,13 +95,13 @@ def opaque(block: JSON) -> Opaque:
 
 def citation_in(raw: JSON) -> Citation:
     """Where a text comes from. Documents' own offsets stay in `raw`: the canon counts in the reply's text."""
-    location = raw.get("location") or {}
-    web = location.get("web") or {}
-    quoted = [piece.get("text") or "" for piece in raw.get("sourceContent") or () if isinstance(piece, dict)]
+    location = loose.object_in(raw.get("location"))
+    web = loose.object_in(location.get("web"))
+    quoted = [loose.text(piece.get("text")) for piece in loose.objects(raw.get("sourceContent"))]
     return Citation(
         kind="url" if web else "document" if any(name.startswith("document") for name in location) else "other",
-        url=web.get("url"),
-        title=raw.get("title"),
+        url=loose.text_or_none(web.get("url")),
+        title=loose.text_or_none(raw.get("title")),
         cited_text="".join(quoted) or None,
         dialect="bedrock",
         raw=raw,
@@ -129,17 +132,17 @@ def usage_in(stated: object) -> Usage | None:
     if not isinstance(stated, dict):
         return None
     hour = [
-        item.get("inputTokens") or 0
-        for item in stated.get("cacheDetails") or ()
-        if isinstance(item, dict) and item.get("ttl") == "1h"
+        loose.count(item.get("inputTokens"))
+        for item in loose.objects(stated.get("cacheDetails"))
+        if item.get("ttl") == "1h"
     ]
     return inclusive(
         "bedrock",
         Usage(
-            input=stated.get("inputTokens") or 0,
-            output=stated.get("outputTokens") or 0,
-            cached=stated.get("cacheReadInputTokens") or 0,
-            cache_write=stated.get("cacheWriteInputTokens") or 0,
+            input=loose.count(stated.get("inputTokens")),
+            output=loose.count(stated.get("outputTokens")),
+            cached=loose.count(stated.get("cacheReadInputTokens")),
+            cache_write=loose.count(stated.get("cacheWriteInputTokens")),
             cache_write_1h=sum(hour),
         ),
     )

@@ -42,6 +42,7 @@ from dragoman.canon import (
     ToolCall,
     Used,
 )
+from dragoman.dialects import loose
 from dragoman.dialects.bedrock import reply as whole
 from dragoman.dialects.bedrock.errors import read_exception
 from dragoman.wire.eventstream import BadMessage, Message, Messages
@@ -114,7 +115,7 @@ class StreamReader:
                 if not self._finished:
                     self._start(data, events)
             case "contentBlockStop":
-                self._stop(data.get("contentBlockIndex") or 0, events)
+                self._stop(loose.count(data.get("contentBlockIndex")), events)
             case "messageStop":
                 self._finish(data, events)
             case "metadata":
@@ -135,17 +136,17 @@ class StreamReader:
     # blocks
 
     def _start(self, data: JSON, events: list[Event]) -> None:
-        block = data.get("contentBlockIndex") or 0
+        block = loose.count(data.get("contentBlockIndex"))
         match data.get("start"):
             case {"toolUse": dict(call)} if not call.get("type"):
-                part = ToolCall(id=call.get("toolUseId") or "", name=call.get("name") or "")
+                part = ToolCall(id=loose.text(call.get("toolUseId")), name=loose.text(call.get("name")))
                 self._part(block, part, events)
             case {"toolUse": dict(call)}:
                 self._gathered[block] = {"toolUse": {**call, "input": ""}}
             case {"toolResult": dict(result)}:
                 self._gathered[block] = {"toolResult": {**result, "content": []}}
             case {"image": dict(image)}:
-                self._part(block, Media(kind="image", mime=whole.MIMES.get(image.get("format") or "")), events)
+                self._part(block, Media(kind="image", mime=whole.MIMES.get(loose.text(image.get("format")))), events)
             case _:
                 pass
 
@@ -158,35 +159,35 @@ class StreamReader:
         return index
 
     def _delta(self, data: JSON, events: list[Event]) -> None:
-        block = data.get("contentBlockIndex") or 0
+        block = loose.count(data.get("contentBlockIndex"))
         delta: Any = data.get("delta")
         if not isinstance(delta, dict):
             return
-        if text := delta.get("text"):
+        if (text := delta.get("text")) and isinstance(text, str):
             index = self._open.get(block)
             if index is None:
                 index = self._part(block, Text(), events)
             events.append(PartDelta(index=index, text=text))
         elif block in self._gathered:
             self._gather(self._gathered[block], delta)
-        elif call := delta.get("toolUse"):
-            if (text := call.get("input")) and block in self._open:
+        elif call := loose.object_in(delta.get("toolUse")):
+            if (text := loose.text(call.get("input"))) and block in self._open:
                 events.append(PartDelta(index=self._open[block], text=text))
-        elif thinking := delta.get("reasoningContent"):
+        elif thinking := loose.object_in(delta.get("reasoningContent")):
             self._thinking(block, thinking, events)
-        elif citation := delta.get("citation"):
+        elif citation := loose.object_in(delta.get("citation")):
             index = self._part(block, Text(), events)
             events.append(PartPatch(index=index, citation=whole.citation_in(citation)))
         elif (image := delta.get("image")) and block in self._open and (piece := _bytes_in(image)):
             events.append(PartDelta(index=self._open[block], data=piece))
 
     def _thinking(self, block: int, thinking: JSON, events: list[Event]) -> None:
-        if text := thinking.get("text"):
+        if text := loose.text(thinking.get("text")):
             events.append(PartDelta(index=self._part(block, Reasoning(dialect="bedrock"), events), text=text))
-        if signature := thinking.get("signature"):
+        if signature := loose.text(thinking.get("signature")):
             index = self._part(block, Reasoning(dialect="bedrock"), events)
             events.append(PartPatch(index=index, signature=signature))
-        if secret := thinking.get("redactedContent"):
+        if secret := loose.text(thinking.get("redactedContent")):
             index = self._part(block, Reasoning(dialect="bedrock"), events)
             events.append(PartPatch(index=index, encrypted=self._redacted(block, secret)))
 
@@ -201,12 +202,12 @@ class StreamReader:
 
     def _gather(self, gathered: JSON, delta: JSON) -> None:
         if "toolUse" in gathered and isinstance(call := delta.get("toolUse"), dict):
-            gathered["toolUse"]["input"] += call.get("input") or ""
-        elif "toolResult" in gathered and isinstance(pieces := delta.get("toolResult"), list):
+            gathered["toolUse"]["input"] += loose.text(call.get("input"))
+        elif "toolResult" in gathered:
             content = gathered["toolResult"]["content"]
-            for piece in pieces:
+            for piece in loose.objects(delta.get("toolResult")):
                 if "text" in piece and content and "text" in content[-1]:
-                    content[-1] = {"text": content[-1]["text"] + piece["text"]}
+                    content[-1] = {"text": loose.text(content[-1]["text"]) + loose.text(piece["text"])}
                 else:
                     content.append(piece)
 
@@ -229,7 +230,7 @@ class StreamReader:
         for block in [*self._open, *self._gathered]:
             self._stop(block, events)
         self._finished = True
-        said = data.get("stopReason")
+        said = loose.text_or_none(data.get("stopReason"))
         sequence = whole.stop_sequence_in(data.get("additionalModelResponseFields"))
         events.append(Finish(reason=whole.FINISH.get(said or "", "stop"), stop_sequence=sequence, raw=said))
 

@@ -14,6 +14,7 @@ from dragoman.canon import (
     Usage,
     inclusive,
 )
+from dragoman.dialects import loose
 from dragoman.dialects.cohere.request import PLAN
 from dragoman.dialects.fields import Malformed, decode
 
@@ -35,7 +36,7 @@ def read_reply(body: bytes) -> Reply:
     message = data.get("message") if isinstance(data, dict) else None
     if not isinstance(message, dict):
         raise Malformed("message", "an object", message)
-    said = data.get("finish_reason")
+    said = loose.text_or_none(data.get("finish_reason"))
     choice = Choice(
         parts=_parts(message, data.get("logprobs")),
         finish=FINISH.get(said or "", "stop"),
@@ -43,7 +44,7 @@ def read_reply(body: bytes) -> Reply:
     )
     return Reply(
         dialect="cohere",
-        id=data.get("id") or "",
+        id=loose.text(data.get("id")),
         choices=[choice],
         usage=usage_in(data.get("usage")),
         extra={name: value for name, value in data.items() if name not in _READ} or None,
@@ -53,7 +54,7 @@ def read_reply(body: bytes) -> Reply:
 def _parts(message: JSON, logprobs: object) -> list[Part]:
     parts: list[Part] = []
     texts: dict[int, Text] = {}
-    for index, block in enumerate(message.get("content") or ()):
+    for index, block in enumerate(loose.array(message.get("content"))):
         match block:
             case {"type": "text", "text": str(text)} if text:
                 texts[index] = Text(text=text)
@@ -61,18 +62,20 @@ def _parts(message: JSON, logprobs: object) -> list[Part]:
             case {"type": "thinking", "thinking": str(text)} if text:
                 parts.append(Reasoning(text=text, dialect="cohere"))
     _cite(texts, message.get("citations"))
-    if texts and isinstance(logprobs, list):
-        next(iter(texts.values())).logprobs = [token for item in logprobs for token in logprobs_in(item)] or None
-    if plan := message.get("tool_plan"):
+    if texts:
+        next(iter(texts.values())).logprobs = [
+            token for item in loose.array(logprobs) for token in logprobs_in(item)
+        ] or None
+    if plan := loose.text(message.get("tool_plan")):
         parts.append(plan_part(plan))
-    parts.extend(call_in(call) for call in message.get("tool_calls") or () if isinstance(call, dict))
+    parts.extend(call_in(call) for call in loose.objects(message.get("tool_calls")))
     return parts
 
 
 def _cite(texts: dict[int, Text], citations: object) -> None:
     """Each citation goes to the text it stands in; those of thinking and plans have no place."""
-    for raw in citations if isinstance(citations, list) else ():
-        if isinstance(raw, dict) and (text := texts.get(content_index(raw))):
+    for raw in loose.objects(citations):
+        if text := texts.get(content_index(raw)):
             text.citations = [*text.citations, citation_in(raw)]
 
 
@@ -91,24 +94,25 @@ def plan_part(text: str) -> Reasoning:
 
 def call_in(call: JSON) -> ToolCall:
     """A whole call; no arguments are `{}`."""
-    function = call.get("function") or {}
+    function = loose.object_in(call.get("function"))
     return ToolCall(
-        id=call.get("id") or "", name=function.get("name") or "", arguments=function.get("arguments") or "{}"
+        id=loose.text(call.get("id")),
+        name=loose.text(function.get("name")),
+        arguments=loose.text(function.get("arguments")) or "{}",
     )
 
 
 def citation_in(raw: JSON) -> Citation:
     """The stretch of the reply, and the first of the documents or tool outputs it rests on."""
-    source = next((item for item in raw.get("sources") or () if isinstance(item, dict)), {})
-    document = source.get("document") or {}
-    url = document.get("url") if isinstance(document, dict) else None
-    title = document.get("title") if isinstance(document, dict) else None
+    source = next(iter(loose.objects(raw.get("sources"))), {})
+    document = loose.object_in(source.get("document"))
+    url, start, end = loose.text_or_none(document.get("url")), raw.get("start"), raw.get("end")
     return Citation(
         kind="url" if url else "document" if source.get("type") == "document" else "other",
-        url=url if isinstance(url, str) else None,
-        title=title if isinstance(title, str) else None,
-        start=raw.get("start"),
-        end=raw.get("end"),
+        url=url,
+        title=loose.text_or_none(document.get("title")),
+        start=start if isinstance(start, int) else None,
+        end=end if isinstance(end, int) else None,
         dialect="cohere",
         raw=raw,
     )
@@ -116,23 +120,23 @@ def citation_in(raw: JSON) -> Citation:
 
 def logprobs_in(item: object) -> list[TokenLogprob]:
     """One chunk of text with the logprobs of its tokens, whose own texts are not told: together they are one."""
-    if not isinstance(item, dict) or not item.get("logprobs"):
-        return []
-    return [TokenLogprob(token=item.get("text") or "", logprob=float(sum(item["logprobs"])))]
+    chunk = loose.object_in(item)
+    numbers = [loose.number(value) for value in loose.array(chunk.get("logprobs"))]
+    return [TokenLogprob(token=loose.text(chunk.get("text")), logprob=sum(numbers))] if numbers else []
 
 
 def usage_in(stated: object) -> Usage | None:
     """Cohere's counts (which it writes as decimals) in our convention; None where there are none."""
     if not isinstance(stated, dict):
         return None
-    billed = stated.get("billed_units")
-    tokens = stated.get("tokens") or billed or {}
+    billed = loose.object_in(stated.get("billed_units"))
+    tokens = loose.object_in(stated.get("tokens")) or billed
     return inclusive(
         "cohere",
         Usage(
-            input=int(tokens.get("input_tokens") or 0),
-            output=int(tokens.get("output_tokens") or 0),
-            cached=int(stated.get("cached_tokens") or 0),
+            input=loose.count(tokens.get("input_tokens")),
+            output=loose.count(tokens.get("output_tokens")),
+            cached=loose.count(stated.get("cached_tokens")),
             extra={"billed_units": billed} if billed else None,
         ),
     )

@@ -35,6 +35,7 @@ from dragoman.canon import (
     Text,
     Used,
 )
+from dragoman.dialects import loose
 from dragoman.dialects.cohere import reply as whole
 from dragoman.dialects.cohere.errors import failure_of
 from dragoman.wire.sse import Frames, FrameTooLong, parse
@@ -91,12 +92,10 @@ class StreamReader:
     def _read(self, data: JSON, kind: object, events: list[Event]) -> None:
         if not self._begun and kind != "error" and "delta" in data:
             self._begun = True
-            events.append(Begin(id=data.get("id") or "", dialect="cohere"))
-        delta = data.get("delta")
-        message = delta.get("message") if isinstance(delta, dict) else None
-        if not isinstance(message, dict):
-            message = {}
-        number = data.get("index") or 0
+            events.append(Begin(id=loose.text(data.get("id")), dialect="cohere"))
+        delta = loose.object_in(data.get("delta"))
+        message = loose.object_in(delta.get("message"))
+        number = loose.count(data.get("index"))
         match kind:
             case "content-delta" | "content-start":
                 self._content(number, message.get("content"), data.get("logprobs"), events)
@@ -107,12 +106,12 @@ class StreamReader:
             case "tool-call-end":
                 self._shut(("call", number), events)
             case "tool-plan-delta":
-                if plan := message.get("tool_plan"):
+                if plan := loose.text(message.get("tool_plan")):
                     self._grow(_PLAN, whole.plan_part(""), plan, events)
             case "citation-start":
                 self._citation(message.get("citations"), events)
             case "message-end":
-                self._end(delta if isinstance(delta, dict) else {}, events)
+                self._end(delta, events)
             case "error":
                 self._fail(str(data.get("message") or data.get("error") or "Cohere broke the stream off"), events)
             case _:
@@ -142,9 +141,9 @@ class StreamReader:
     def _content(self, number: int, content: Any, logprobs: object, events: list[Event]) -> None:
         if not isinstance(content, dict):
             return
-        if text := content.get("text"):
+        if text := loose.text(content.get("text")):
             self._grow(("content", number), Text(), text, events, logprobs)
-        elif thinking := content.get("thinking"):
+        elif thinking := loose.text(content.get("thinking")):
             self._grow(("thinking", number), Reasoning(dialect="cohere"), thinking, events)
 
     def _content_end(self, number: int, events: list[Event]) -> None:
@@ -154,7 +153,7 @@ class StreamReader:
         if not isinstance(call, dict):
             return
         key = ("call", number)
-        arguments = (call.get("function") or {}).get("arguments")
+        arguments = loose.text(loose.object_in(call.get("function")).get("arguments"))
         if starts:
             self._shut(_PLAN, events)
             part = whole.call_in(call)
@@ -177,7 +176,7 @@ class StreamReader:
         for key in list(self._open):
             self._shut(key, events)
         self._over = True
-        said = delta.get("finish_reason")
+        said = loose.text_or_none(delta.get("finish_reason"))
         events.append(Finish(reason=whole.FINISH.get(said or "", "stop"), raw=said))
         if (usage := whole.usage_in(delta.get("usage"))) is not None:
             events.append(Used(usage=usage))

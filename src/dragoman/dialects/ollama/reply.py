@@ -19,6 +19,7 @@ from dragoman.canon import (
     ToolCall,
     Usage,
 )
+from dragoman.dialects import loose
 from dragoman.dialects.fields import Malformed, decode
 from dragoman.dialects.ollama import hidden
 from dragoman.dialects.ollama.request import arguments_object
@@ -50,11 +51,7 @@ def reply_id(said: object) -> str:
 
 def usage_in(data: JSON) -> Usage:
     """The counts beside `done`. A prompt that was wholly cached has no `prompt_eval_count`."""
-    return Usage(input=_count(data.get("prompt_eval_count")), output=_count(data.get("eval_count")))
-
-
-def _count(value: object) -> int:
-    return value if isinstance(value, int) else 0
+    return Usage(input=loose.count(data.get("prompt_eval_count")), output=loose.count(data.get("eval_count")))
 
 
 def finish_in(said: object, called: bool) -> FinishReason:
@@ -66,33 +63,30 @@ def finish_in(said: object, called: bool) -> FinishReason:
 
 def logprobs_in(value: object) -> list[TokenLogprob] | None:
     """One chunk's (or the whole reply's) `logprobs`."""
-    if not isinstance(value, list) or not value:
-        return None
-    return [_logprob(item) for item in value if isinstance(item, dict)]
+    return [_logprob(item) for item in loose.objects(value)] or None
 
 
 def _logprob(item: JSON) -> TokenLogprob:
     return TokenLogprob(
-        token=str(item.get("token") or ""),
-        logprob=float(item.get("logprob") or 0.0),
-        bytes=item.get("bytes"),
-        top=[_logprob(other) for other in item.get("top_logprobs") or () if isinstance(other, dict)],
+        token=loose.text(item.get("token")),
+        logprob=loose.number(item.get("logprob")),
+        bytes=[byte for byte in loose.array(item.get("bytes")) if isinstance(byte, int)] or None,
+        top=[_logprob(other) for other in loose.objects(item.get("top_logprobs"))],
     )
 
 
 def calls_in(message: JSON, reply: str, already: int) -> list[ToolCall]:
     """The calls of a message; those without an id get one made from the reply's and their number."""
     found: list[ToolCall] = []
-    for item in message.get("tool_calls") or ():
-        function = item.get("function") if isinstance(item, dict) else None
-        if not isinstance(function, dict):
-            continue
+    for item in loose.objects(message.get("tool_calls")):
+        function = loose.object_in(item.get("function"))
         arguments = function.get("arguments")
         found.append(
             ToolCall(
-                id=item.get("id") or f"call_{reply}_{already + len(found)}",
-                name=str(function.get("name") or ""),
-                arguments=arguments if isinstance(arguments, str) else msgspec.json.encode(arguments or {}).decode(),
+                id=loose.text(item.get("id")) or f"call_{reply}_{already + len(found)}",
+                name=loose.text(function.get("name")),
+                arguments=(arguments if isinstance(arguments, str) else msgspec.json.encode(arguments or {}).decode())
+                or "{}",
             )
         )
     return found
@@ -105,14 +99,14 @@ def read_reply(body: bytes) -> Reply:
     if not isinstance(message, dict):
         raise Malformed("message", "an object", message)
     when = data.get("created_at")
-    reply = Reply(dialect="ollama", id=reply_id(when), model=data.get("model") or "", created=created(when))
+    reply = Reply(dialect="ollama", id=reply_id(when), model=loose.text(data.get("model")), created=created(when))
     parts: list[Part] = []
-    if thinking := message.get("thinking"):
+    if thinking := loose.text(message.get("thinking")):
         parts.append(Reasoning(text=thinking, dialect="ollama"))
-    if content := message.get("content"):
+    if content := loose.text(message.get("content")):
         parts.append(Text(text=content, logprobs=logprobs_in(data.get("logprobs"))))
     calls = calls_in(message, reply.id, 0)
-    said = data.get("done_reason")
+    said = loose.text_or_none(data.get("done_reason"))
     reply.choices = [Choice(parts=[*parts, *calls], finish=finish_in(said, bool(calls)), raw_finish=said)]
     reply.usage = usage_in(data)
     reply.extra = {name: value for name, value in data.items() if name not in _READ} or None

@@ -39,6 +39,7 @@ from dragoman.canon import (
     Usage,
     Used,
 )
+from dragoman.dialects import loose
 from dragoman.dialects.ollama import reply as whole
 from dragoman.dialects.ollama.errors import failure_of, write_error
 from dragoman.wire.sse import FrameTooLong, Lines
@@ -105,7 +106,7 @@ class StreamReader:
     def _begin(self, data: JSON, events: list[Event]) -> None:
         when = data.get("created_at")
         self._begun, self._id = True, whole.reply_id(when)
-        model = data.get("model") or ""
+        model = loose.text(data.get("model"))
         events.append(Begin(id=self._id, model=model, created=whole.created(when), dialect="ollama"))
 
     def _piece(self, data: JSON, events: list[Event]) -> None:
@@ -114,9 +115,9 @@ class StreamReader:
             message = self.message_in(data)
         if (logprobs := data.get("logprobs")) and (read := whole.logprobs_in(logprobs)):
             self._logprobs += read
-        if thinking := message.get("thinking"):
+        if (thinking := message.get("thinking")) and isinstance(thinking, str):
             self._grow(Reasoning, thinking, events)
-        if content := message.get("content"):
+        if (content := message.get("content")) and isinstance(content, str):
             self._grow(Text, content, events)
         if message.get("tool_calls"):
             for call in whole.calls_in(message, self._id, self._calls):
@@ -157,7 +158,7 @@ class StreamReader:
     def _end(self, data: JSON, events: list[Event]) -> None:
         self._shut(events)
         self._over = True
-        said = data.get("done_reason")
+        said = loose.text_or_none(data.get("done_reason"))
         events.append(Finish(reason=whole.finish_in(said, self._calls > 0), raw=said))
         events.append(Used(usage=whole.usage_in(data)))
         events.append(End())
