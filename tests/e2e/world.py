@@ -1,0 +1,66 @@
+"""Everything the tests run against: every fake, and one gateway in front of them all."""
+
+from contextlib import ExitStack
+from typing import Any, Self
+
+from fakes import Fake, start
+
+from e2e.columns import COLUMNS, Column
+from e2e.gateway import GatewayProcess
+from e2e.rows import ROWS
+
+FATES = ("e400", "e401", "e404", "e429", "e500", "emid", "ecut")  # model ids of the error tests
+
+
+class World:
+    """`fakes` by column, and `gateway`. Model `COLUMN` stands for the column's model, `COLUMN.think` for its thinker.
+
+    An account rests after an upstream's failure, so every test of one has an account of its own: model
+    `COLUMN.FATE.ROW` is served by no other.
+    """
+
+    def __init__(self) -> None:
+        self._stack = ExitStack()
+        self.fakes: dict[str, Fake] = {}
+
+    def start(self) -> Self:
+        for name, column in COLUMNS.items():
+            self.fakes[name] = self._stack.enter_context(start(column.fake, **column.options))
+        self.gateway = self._stack.enter_context(GatewayProcess(**self._tables()))
+        return self
+
+    def stop(self) -> None:
+        self._stack.close()
+
+    def _tables(self) -> dict[str, Any]:
+        columns = list(COLUMNS.values())
+        return {
+            "providers": [c.provider | {"base_url": self.fakes[c.name].base_url} for c in columns if c.provider],
+            "accounts": [entry for c in columns for entry in self._accounts(c)],
+            "models": [entry for c in columns for entry in self._models(c)],
+        }
+
+    def _accounts(self, column: Column) -> list[dict[str, Any]]:
+        fake = self.fakes[column.name]
+        shared = {"provider": column.name, "base_url": fake.base_url, **column.account, **_credential(column, fake)}
+        ordinary = {"name": column.name, "models": list({column.model, column.thinker, "other-mock"}), **shared}
+        fated = [
+            {"name": f"{column.name}.{fate}.{row}", "models": [f"{fate}-{row}"], **shared}
+            for fate in FATES
+            for row in ROWS
+        ]
+        return [ordinary, *fated]
+
+    def _models(self, column: Column) -> list[dict[str, Any]]:
+        provider = column.account.get("provider", column.name)
+        names = {column.name: column.model, f"{column.name}.think": column.thinker}
+        names |= {f"{column.name}.{fate}.{row}": f"{fate}-{row}" for fate in FATES for row in ROWS}
+        return [{"name": name, "targets": [f"{provider}/{model}"]} for name, model in names.items()]
+
+
+def _credential(column: Column, fake: Fake) -> dict[str, Any]:
+    if column.name == "bedrock" and hasattr(fake, "secret_access_key"):
+        return {"access_key_id": fake.access_key_id, "secret_access_key": fake.secret_access_key}
+    if column.name == "ollama":
+        return {}
+    return {"key": fake.key}
