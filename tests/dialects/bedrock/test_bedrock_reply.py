@@ -1,6 +1,7 @@
 """Converse replies and ConverseStream streams."""
 
 import base64
+import contextlib
 import gzip
 import itertools
 import json
@@ -14,6 +15,7 @@ from botocore.parsers import create_parser
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dialects.spoil import spoiled
 from dragoman.canon import (
     Broken,
     End,
@@ -32,7 +34,7 @@ from dragoman.canon import (
 )
 from dragoman.dialects import bedrock
 from dragoman.dialects.fields import Malformed
-from dragoman.wire.eventstream import encode
+from dragoman.wire.eventstream import Messages, encode
 
 DATA = Path(botocore.__file__).parent / "data/bedrock-runtime/2023-09-30/service-2.json.gz"
 SERVICE = ServiceModel(json.loads(gzip.decompress(DATA.read_bytes())))
@@ -298,3 +300,23 @@ def test_errors_are_read_by_status_and_words(status, body, kind, towards_client)
     failure = bedrock.read_error(status, body)
     assert (failure.kind, failure.status) == (kind, towards_client)
     assert failure.message
+
+
+@given(spoiled(BODY))
+@settings(max_examples=150, deadline=None)
+def test_a_spoiled_reply_is_read_as_far_as_it_goes_or_refused(data):
+    with contextlib.suppress(Malformed):
+        msgspec.json.encode(bedrock.read_reply(msgspec.json.encode(data)))
+
+
+MESSAGES = Messages().feed(STREAM)
+
+
+@given(spoiled([msgspec.json.decode(message.payload) for message in MESSAGES]))
+@settings(max_examples=150, deadline=None)
+def test_a_spoiled_stream_ends_whole_or_broken(payloads):
+    said = zip(MESSAGES, payloads, strict=True)
+    found = events_of(b"".join(encode(message.headers, msgspec.json.encode(payload)) for message, payload in said))
+    assert isinstance(found[-1], End | Broken)
+    if isinstance(found[-1], End):
+        fold(found)

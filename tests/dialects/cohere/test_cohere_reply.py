@@ -1,5 +1,6 @@
 """Cohere's replies and streams; every golden one has the shape of the official SDK's types."""
 
+import contextlib
 import itertools
 
 import httpx
@@ -12,6 +13,7 @@ from cohere.v2.types import V2ChatResponse, V2ChatStreamResponse
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dialects.spoil import spoiled
 from dragoman.canon import (
     Broken,
     Citation,
@@ -251,3 +253,19 @@ def test_errors_are_read_by_status_and_words(status, body, kind, towards_client)
     failure = cohere.read_error(status, body)
     assert (failure.kind, failure.status) == (kind, towards_client)
     assert failure.message
+
+
+@given(spoiled(WHOLE))
+@settings(max_examples=150, deadline=None)
+def test_a_spoiled_reply_is_read_as_far_as_it_goes_or_refused(data):
+    with contextlib.suppress(Malformed):
+        msgspec.json.encode(cohere.read_reply(msgspec.json.encode(data)))
+
+
+@given(spoiled([msgspec.json.decode(sse.parse(frame).data) for frame in sse.Frames().feed(STREAM)]))
+@settings(max_examples=150, deadline=None)
+def test_a_spoiled_stream_ends_whole_or_broken(events):
+    found = events_of(b"".join(sse.write(msgspec.json.encode(one)) for one in events))
+    assert isinstance(found[-1], End | Broken)
+    if isinstance(found[-1], End):
+        fold(found)

@@ -1,5 +1,6 @@
 """Whole replies and streams of the ollama dialect."""
 
+import contextlib
 import copy
 import datetime
 import itertools
@@ -11,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dialects.spoil import spoiled
 from dragoman.canon import (
     Begin,
     Broken,
@@ -438,3 +440,24 @@ def test_an_editor_finds_the_context_window_and_the_capabilities():
 
 def test_the_version_is_a_version():
     assert all(part.isdigit() for part in msgspec.json.decode(models.version())["version"].split("."))
+
+
+# ---------------------------------------------------------------- spoiled answers
+
+
+@given(spoiled(msgspec.json.decode(WHOLE)))
+@settings(max_examples=150, deadline=None)
+def test_a_spoiled_reply_is_read_as_far_as_it_goes_or_refused(data):
+    body = msgspec.json.encode(data)
+    with contextlib.suppress(Malformed):
+        ollama.write_reply(ollama.read_reply(body), REQUEST)
+    ollama.usage_of(body)
+    ollama.tap(body, Seen())
+
+
+@given(spoiled([msgspec.json.decode(one) for one in STREAM.splitlines()]))
+@settings(max_examples=150, deadline=None)
+def test_a_spoiled_stream_ends_whole_or_broken(lines):
+    events = events_of(b"\n".join(msgspec.json.encode(one) for one in lines))
+    assert isinstance(events[-1], End | Broken)
+    ollama.StreamWriter(REQUEST).write(events)

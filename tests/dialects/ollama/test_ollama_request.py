@@ -1,11 +1,14 @@
 """Chat requests of the ollama dialect: what is read, what is written, what is refused and what is named as lost."""
 
+import contextlib
 import copy
 
 import msgspec
 import pytest
+from hypothesis import given, settings
 from ollama._types import ChatRequest
 
+from dialects.spoil import spoiled
 from dragoman.canon import (
     CacheMark,
     Media,
@@ -331,3 +334,10 @@ def test_generate_only_fields_are_not_sent_to_chat():
     written = write(request)
     assert written.lossy == ["suffix"]
     assert msgspec.json.encode(written.body) == b'{"model":"m","messages":[],"stream":false}'
+
+
+@given(spoiled(FULL))
+@settings(max_examples=200, deadline=None)
+def test_a_spoiled_request_is_read_or_refused_with_its_path(body):
+    with contextlib.suppress(Malformed, Unsayable):
+        write(ollama.read_request(body))
