@@ -19,6 +19,7 @@ from .brain import Answer, Call, Refusal, Say, Thought, Usage
 from .cohere import Cohere
 from .fake import Fake
 from .gemini import Gemini, Vertex
+from .oauth import OAuth
 from .ollama import Ollama
 from .openai import Azure, OpenAI
 from .scenario import Scenario, status
@@ -30,6 +31,7 @@ DIALECTS: dict[str, Callable[..., Fake]] = {
     "bedrock": Bedrock,
     "cohere": Cohere,
     "gemini": Gemini,
+    "oauth": OAuth,
     "ollama": Ollama,
     "openai-chat": OpenAI,
     "openai-responses": OpenAI,
@@ -37,8 +39,11 @@ DIALECTS: dict[str, Callable[..., Fake]] = {
 }
 
 
-def start(dialect: str, **options: Any) -> Fake:
-    """A running fake of this dialect (or `azure`, `vertex`). Stop it with `stop()`, or use it as a context manager."""
+def start(dialect: str, **options: Any) -> Any:
+    """A running fake of this dialect (or `azure`, `vertex`, `oauth`).
+
+    Stop it with `stop()`, or use it as a context manager. The return type is Any as each class has members of its own.
+    """
     return DIALECTS[dialect](**options).start()
 
 
@@ -52,6 +57,7 @@ __all__ = [
     "Cohere",
     "Fake",
     "Gemini",
+    "OAuth",
     "Ollama",
     "OpenAI",
     "Refusal",

@@ -115,7 +115,8 @@ def _tools(body: JSON) -> None:
         for union in ("oneOf", "allOf", "anyOf"):
             if union in schema:
                 _refuse(
-                    f"tools.{i}.custom.input_schema: input_schema does not support oneOf, allOf, or anyOf at the top level"
+                    f"tools.{i}.custom.input_schema: input_schema does not support oneOf, allOf, or anyOf at the top "
+                    "level"
                 )
         if tool.get("strict"):
             _closed(schema, f"tools.{i}.custom")
@@ -184,7 +185,8 @@ def _messages(body: JSON) -> None:
         is_last_answer = i == len(messages) - 1 and message["role"] == "assistant"
         if not message["content"] and not is_last_answer:
             _refuse(
-                f"messages.{i}: all messages must have non-empty content except for the optional final assistant message"
+                f"messages.{i}: all messages must have non-empty content except for the optional final assistant "
+                "message"
             )
         for j, block in enumerate(blocks(message) if message["content"] else []):
             _block(f"messages.{i}.content.{j}", message["role"], block)
@@ -337,9 +339,9 @@ def _starts_with_thinking(messages: list[JSON]) -> None:
         first = content[0]["type"]
         if first not in ("thinking", "redacted_thinking") and (index < len(messages) - 1 or first == "tool_use"):
             _refuse(
-                f"messages.{index}.content.0.type: Expected `thinking` or `redacted_thinking`, but found `{first}`. When "
-                "`thinking` is enabled, a final `assistant` message must start with a thinking block (preceeding the "
-                "lastmost set of `tool_use` and `tool_result` blocks). We recommend you include thinking blocks from "
-                "previous turns. To avoid this requirement, disable `thinking`. Please consult our documentation at "
-                "https://docs.claude.com/en/docs/build-with-claude/extended-thinking"
+                f"messages.{index}.content.0.type: Expected `thinking` or `redacted_thinking`, but found `{first}`. "
+                "When `thinking` is enabled, a final `assistant` message must start with a thinking block (preceeding "
+                "the lastmost set of `tool_use` and `tool_result` blocks). We recommend you include thinking blocks "
+                "from previous turns. To avoid this requirement, disable `thinking`. Please consult our documentation "
+                "at https://docs.claude.com/en/docs/build-with-claude/extended-thinking"
             )

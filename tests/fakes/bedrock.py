@@ -276,7 +276,8 @@ def check(body: JSON) -> None:
     if waiting:
         raise Refused(
             400,
-            f"Expected toolResult blocks at messages.{len(messages)}.content for the following Ids: {', '.join(waiting)}",
+            f"Expected toolResult blocks at messages.{len(messages)}.content for the following Ids: "
+            f"{', '.join(waiting)}",
         )
     used = any("toolUse" in b or "toolResult" in b for m in messages for b in m["content"])
     if used and "toolConfig" not in body:
@@ -292,7 +293,8 @@ def _check_message(where: str, message: JSON, waiting: list[str]) -> list[str]:
     if len(results) > len(waiting):
         raise Refused(
             400,
-            f"The number of toolResult blocks at {where}.content exceeds the number of toolUse blocks of previous turn.",
+            f"The number of toolResult blocks at {where}.content exceeds the number of toolUse blocks of previous "
+            "turn.",
         )
     if not message["content"]:
         raise Refused(
@@ -304,8 +306,8 @@ def _check_message(where: str, message: JSON, waiting: list[str]) -> list[str]:
         if "text" in block and not block["text"].strip():
             raise Refused(
                 400,
-                f"The text field in the ContentBlock object at {where}.content.{j} is blank. Add text to the text field, "
-                "and try again.",
+                f"The text field in the ContentBlock object at {where}.content.{j} is blank. Add text to the text "
+                "field, and try again.",
             )
         _check_reasoning(f"{where}.content.{j}", block.get("reasoningContent"))
     return [b["toolUse"]["toolUseId"] for b in message["content"] if "toolUse" in b]
@@ -346,8 +348,8 @@ def _check_thinking(body: JSON, messages: list[JSON]) -> None:
         raise Refused(
             400,
             "The model returned the following errors: messages.1.content.0.type: Expected `thinking` or "
-            "`redacted_thinking`, but found `tool_use`. When `thinking` is enabled, a final `assistant` message must start "
-            "with a thinking block.",
+            "`redacted_thinking`, but found `tool_use`. When `thinking` is enabled, a final `assistant` message must "
+            "start with a thinking block.",
         )
 
 

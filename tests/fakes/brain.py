@@ -3,7 +3,7 @@
 | in the user's text (or in a tool's result) | the answer |
 |---|---|
 | anything | `You said: …`, then one `[image image/png sha256:…]` for each medium that arrived |
-| `call:NAME` or `call:NAME{"a": 1}` or `call:NAME(free text)` | calls this tool where it is offered; several, in order |
+| `call:NAME` or `call:NAME{"a": 1}` or `call:NAME(free text)` | calls this tool, if offered; several in order |
 | `preamble` | some text before the calls |
 | `refuse` | a refusal, in the dialect's own way |
 | `filter` | stopped by the content filter after some text |

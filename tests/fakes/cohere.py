@@ -191,14 +191,14 @@ def _usage(usage: brain.Usage) -> JSON:
 
 def _frames(id: str, message: JSON, reason: str, usage: JSON) -> list[bytes]:
     frames = [_event("message-start", id=id, delta={"message": {"role": "assistant"}})]
-    for piece in pieces(message.get("tool_plan", "")):
-        frames.append(_event("tool-plan-delta", delta={"message": {"tool_plan": piece}}))
+    plan = pieces(message.get("tool_plan", ""))
+    frames += [_event("tool-plan-delta", delta={"message": {"tool_plan": piece}}) for piece in plan]
     for index, part in enumerate(message.get("content", ())):
         field = part["type"]
         start = {"message": {"content": {"type": field, field: ""}}}
         frames.append(_event("content-start", index=index, delta=start))
-        for piece in pieces(part[field]):
-            frames.append(_event("content-delta", index=index, delta={"message": {"content": {field: piece}}}))
+        deltas = [{"message": {"content": {field: piece}}} for piece in pieces(part[field])]
+        frames += [_event("content-delta", index=index, delta=delta) for delta in deltas]
         frames.append(_event("content-end", index=index))
     for index, call in enumerate(message.get("tool_calls", ())):
         empty = {**call, "function": {**call["function"], "arguments": ""}}

@@ -108,8 +108,8 @@ class Gemini(Fake):
         if not key:
             raise Refused(
                 403,
-                "Method doesn't allow unregistered callers (callers without established identity). Please use API Key or "
-                "other form of API consumer identity to call this API.",
+                "Method doesn't allow unregistered callers (callers without established identity). Please use API Key "
+                "or other form of API consumer identity to call this API.",
             )
         if key not in self.keys:
             reason = {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "API_KEY_INVALID"}
@@ -197,8 +197,8 @@ class Gemini(Fake):
         if self.models and model not in self.models:
             raise Refused(
                 404,
-                f"models/{model} is not found for API version v1beta, or is not supported for {verb}. Call ListModels to "
-                "see the list of available models and their supported methods.",
+                f"models/{model} is not found for API version v1beta, or is not supported for {verb}. Call ListModels "
+                "to see the list of available models and their supported methods.",
             )
 
     def act(self, request: Request, model: str, verb: str) -> Reply:

@@ -213,8 +213,8 @@ def _turns(contents: list[JSON]) -> None:
         if calls and len(calls) != len(results):
             raise Refused(
                 400,
-                "Please ensure that the number of function response parts is equal to the number of function call parts "
-                "of the function call turn.",
+                "Please ensure that the number of function response parts is equal to the number of function call "
+                "parts of the function call turn.",
             )
         if sorted(c["name"] for c in calls) != sorted(r["name"] for r in results):
             raise Refused(400, "Please ensure that function responses have the names of their function calls.")
@@ -240,11 +240,11 @@ def _signatures(contents: list[JSON], model: str) -> None:
                 if first and "thoughtSignature" not in part and i > asked and thinks(model):
                     raise Refused(
                         400,
-                        "Function call is missing a thought_signature in functionCall parts. This is required for tools "
-                        "to work correctly, and missing thought_signature may lead to degraded model performance. "
-                        f"Additional data, function call `default_api:{part['functionCall']['name']}` , position "
-                        f"{position}. Please refer to https://ai.google.dev/gemini-api/docs/thought-signatures for more "
-                        "details.",
+                        "Function call is missing a thought_signature in functionCall parts. This is required for "
+                        "tools to work correctly, and missing thought_signature may lead to degraded model "
+                        f"performance. Additional data, function call `default_api:{part['functionCall']['name']}` , "
+                        f"position {position}. Please refer to "
+                        "https://ai.google.dev/gemini-api/docs/thought-signatures for more details.",
                     )
                 first = False
 

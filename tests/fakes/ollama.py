@@ -120,8 +120,8 @@ class _Embed(TypedDict, total=False):
 
 
 class Ollama(Fake):
-    """`keys` given: a bearer token is wanted, as by Ollama's cloud. Models whose names end in `-plain` can neither think
-    nor call tools."""
+    """`keys` given: a bearer token is wanted, as by Ollama's cloud. Models whose names end in `-plain` can neither
+    think nor call tools."""
 
     dialect = "ollama"
     default_key = ""

@@ -75,9 +75,9 @@ class OpenAI(Fake):
         if not key:
             raise Refused(
                 401,
-                "You didn't provide an API key. You need to provide your API key in an Authorization header using Bearer "
-                "auth (i.e. Authorization: Bearer YOUR_KEY), or as the password field (with blank username) if you're "
-                "accessing the API from your browser and are prompted for a username and password.",
+                "You didn't provide an API key. You need to provide your API key in an Authorization header using "
+                "Bearer auth (i.e. Authorization: Bearer YOUR_KEY), or as the password field (with blank username) if "
+                "you're accessing the API from your browser and are prompted for a username and password.",
                 code=None,
             )
         raise Refused(

@@ -324,8 +324,8 @@ def _check_encrypted(item: JSON) -> None:
     if plain is None:
         raise Refused(
             400,
-            f"The encrypted content for item {item['id']} could not be verified. Reason: Encrypted content could not be "
-            "decrypted or parsed.",
+            f"The encrypted content for item {item['id']} could not be verified. Reason: Encrypted content could not "
+            "be decrypted or parsed.",
             code="invalid_encrypted_content",
         )
     if json.loads(plain)["id"] != item["id"]:

@@ -139,7 +139,8 @@ def sampling(body: JSON) -> None:
     if body.get("max_tokens") is not None:
         raise Refused(
             400,
-            "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead.",
+            "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' "
+            "instead.",
             code="unsupported_parameter",
             param="max_tokens",
         )

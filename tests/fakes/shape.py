@@ -1,8 +1,8 @@
 """Does a JSON value have the shape of an SDK's type? Strict at every level, as a provider's own API is.
 
-The official SDKs describe what their API takes (TypedDicts, or pydantic models with aliases); this walks those types and
-refuses what they don't say: unknown fields, wrong types, missing fields, unknown literals. `bool` is no number and a
-number no string. A union of objects is decided by its literal tags (`type`, `role`, …), so that an error points into
+The official SDKs describe what their API takes (TypedDicts, or pydantic models with aliases); this walks those types
+and refuses what they don't say: unknown fields, wrong types, missing fields, unknown literals. `bool` is no number and
+a number no string. A union of objects is decided by its literal tags (`type`, `role`, …), so that an error points into
 the member that was meant.
 """
 

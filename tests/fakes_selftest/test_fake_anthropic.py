@@ -305,9 +305,11 @@ def test_scripted_errors_come_in_order_and_per_key(fake):
 
 def test_an_error_in_mid_stream_raises_in_the_sdk(fake, client):
     fake.script(Scenario(fault="error", after=3))
-    with client.messages.stream(model="m", max_tokens=9, messages=HELLO) as stream:
-        with pytest.raises(anthropic.APIStatusError, match="Overloaded"):
-            stream.until_done()
+    with (
+        client.messages.stream(model="m", max_tokens=9, messages=HELLO) as stream,
+        pytest.raises(anthropic.APIStatusError, match="Overloaded"),
+    ):
+        stream.until_done()
 
 
 @pytest.mark.parametrize("fault", ["reset", "drop"])

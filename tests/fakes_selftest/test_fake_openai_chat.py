@@ -159,9 +159,11 @@ def test_reasoning_tokens_are_among_the_completion_tokens(client):
 
 def test_a_repeated_prompt_is_cached(client):
     messages = [{"role": "system", "content": "long " * 600}]
-    ask = lambda text: (
-        client.chat.completions.create(model="mock-1", messages=[*messages, {"role": "user", "content": text}]).usage
-    )
+
+    def ask(text):
+        asked = [*messages, {"role": "user", "content": text}]
+        return client.chat.completions.create(model="mock-1", messages=asked).usage
+
     assert ask("one").prompt_tokens_details.cached_tokens == 0
     usage = ask("two")
     assert 700 < usage.prompt_tokens_details.cached_tokens < usage.prompt_tokens
