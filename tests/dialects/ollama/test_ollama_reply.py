@@ -274,6 +274,13 @@ def test_a_signature_that_comes_late_is_sealed_too():
     assert ollama.read_request({"model": "m", "messages": [message]}).messages[0].parts[0] == THOUGHT
 
 
+def test_no_line_of_a_stream_has_another_line_break_in_it():
+    text = "a\u2028b\u2029c\x85d\x0be\nf"
+    reply = Reply(dialect="anthropic", model="m", choices=[Choice(parts=[Text(text=text)])])
+    lines = ollama.StreamWriter(REQUEST).write(unfold(reply)).decode().splitlines()
+    assert "".join(msgspec.json.decode(line)["message"]["content"] for line in lines) == text
+
+
 def test_a_broken_stream_ends_with_an_error_line_and_no_end_mark():
     failure = Failure(kind="stream_broken", message="gone")
     out = ollama.StreamWriter(REQUEST).write([Begin(id="r", model="m"), Broken(failure=failure)])

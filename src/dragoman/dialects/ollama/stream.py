@@ -46,6 +46,16 @@ from dragoman.wire.sse import FrameTooLong, Lines
 
 _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
+# what Unicode takes for the end of a line besides \n: next line, line separator, paragraph separator
+_BREAKS = ((b"\xc2\x85", b"\\u0085"), (b"\xe2\x80\xa8", b"\\u2028"), (b"\xe2\x80\xa9", b"\\u2029"))
+
+
+def _whole_lines(lines: bytes) -> bytes:
+    """`lines` with every other line break in their strings escaped: clients (ollama's own SDK too) split there."""
+    for plain, escaped in _BREAKS:
+        if plain in lines:
+            lines = lines.replace(plain, escaped)
+    return lines
 
 
 class StreamReader:
@@ -205,7 +215,7 @@ class StreamWriter:
                     out.append(self._last())
                 case Broken():
                     out.append(write_error(event.failure) + b"\n")
-        return b"".join(out)
+        return _whole_lines(b"".join(out))
 
     def _begin(self, event: Begin) -> None:
         self._model, self._when = event.model, whole.created_at(event.created)
