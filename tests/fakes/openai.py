@@ -10,7 +10,7 @@ from .server import Reply, Request, reply_json
 
 _TYPES = {401: "invalid_request_error", 429: "requests", 403: "invalid_request_error"}
 _CODES = {401: "invalid_api_key", 429: "rate_limit_exceeded", 404: "model_not_found"}
-_AZURE = "(?:/openai/deployments/(?P<deployment>[^/]+)|/openai/v1|/v1)"
+_AZURE = "(?:/openai/deployments/(?P<deployment>[^/]+)|/openai/v1|/openai(?=/responses)|/v1)"
 
 
 class OpenAI(Fake):
