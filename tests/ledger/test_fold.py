@@ -246,8 +246,8 @@ async def test_the_folder_folds_once_more_when_it_is_cancelled(state: State) -> 
 def test_the_folder_does_nothing_while_nothing_is_written(state: State, monkeypatch: pytest.MonkeyPatch) -> None:
     book, folder = write(state, range(1), close=False), Folder(state)
     folds: list[State] = []
-    real = folding.fold
-    monkeypatch.setattr(folding, "fold", lambda state, **options: folds.append(state) or real(state, **options))
+    real = folding.fold_apart
+    monkeypatch.setattr(folding, "fold_apart", lambda state, wait: folds.append(state) or real(state, wait))
     folder.fold()
     folder.fold()
     assert len(folds) == 1

@@ -17,12 +17,16 @@ from dragoman.catalog.directory import Target
 from dragoman.dialects import seal
 from dragoman.dialects.dialect import Unsayable, Upstream
 from dragoman.dialects.fields import Malformed, decode
+from dragoman.dialects.ollama.hidden import HIDDEN_MARK
 from dragoman.gateway.call import Call
 from dragoman.wire.head import Block, block
 
 _read_fields = msgspec.json.Decoder(dict[str, Raw]).decode
 encode = msgspec.json.Encoder().encode
-_SEAL = seal.MARK.encode()
+_SEALS = {  # what a body that carries another provider's reasoning contains
+    "ollama": (seal.MARK.encode(), HIDDEN_MARK.encode(), b"\\udb40\\udc44"),
+}
+_SEAL = (seal.MARK.encode(),)
 
 
 JSON_LINE = block([(b"content-type", b"application/json")])
@@ -103,8 +107,11 @@ class Ask:
 
     def _relayed(self, target: Target) -> Outgoing | None:
         client = self.call.dialect
-        if client.NAME not in target.provider.dialects or self.call.writer is not None or _SEAL in self.call.body:
+        if client.NAME not in target.provider.dialects or self.call.writer is not None:
             return None
+        for mark in _SEALS.get(client.NAME, _SEAL):
+            if mark in self.call.body:
+                return None
         fields = dict(self.fields)
         client.retarget(fields, target.model, self.stream, target.provider.quirks)
         return Outgoing(client, client.path(target.model, self.stream), encode(fields))

@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator, Sequence
 from types import TracebackType
 
+import msgspec
 from msgspec import Struct
 
 from dragoman import config
@@ -63,6 +64,7 @@ class Attempts:
         self._client = client
         self._pool = pool
         self._defaults = defaults
+        self._known_timeouts: dict[tuple[str, str, bool], tuple[Timeouts, bool]] = {}
 
     async def answer(self, ask: Asking, model: Model, story: Story) -> Answer:
         """The first attempt that answers with success. Raises `Failed` with the failure that tells the client most."""
@@ -91,7 +93,9 @@ class Attempts:
 
     def _seats(self, tier: Sequence[Target], tried: set[tuple[str, str]], pin: str | None) -> list[Seat]:
         now = time.monotonic()
-        seats = [seat for target in tier for seat in self._pool.seats(target)]
+        seats = (
+            self._pool.seats(tier[0]) if len(tier) == 1 else [s for target in tier for s in self._pool.seats(target)]
+        )
         if tried:
             seats = [seat for seat in seats if (seat.account.name, seat.target.model) not in tried]
         seats = order(seats, now, random.random)
@@ -144,18 +148,22 @@ class Attempts:
         return failure
 
     def _timeouts(self, model: Model, seat: Seat, last: bool, stream: bool) -> Timeouts:
-        """Account over model over server; the last attempt may take all the time there is."""
-        levels = (seat.account.spec.timeouts, model.timeouts, self._defaults)
-        connect, idle, total, first = (
-            next((value for level in levels if (value := getattr(level, name)) is not None), None)
-            for name in ("connect", "idle", "total", "first_byte")
-        )
-        explicit = any(level.first_byte is not None for level in levels[:2])
-        if last and not explicit:
-            first = total
-        elif not stream and not explicit and first is not None:
-            first = max(first, 3 * seat.account.slowest(seat.target.model))
-        return Timeouts(connect=connect, first_byte=first, idle=idle, total=total)
+        """Account over model over server; the last attempt may take all the time there is. A whole reply may take as
+        long as such replies took lately, three times over, unless the config says how long."""
+        key = (model.name, seat.account.name, last)
+        known = self._known_timeouts.get(key)
+        if known is None:
+            if len(self._known_timeouts) > 10_000:
+                self._known_timeouts.clear()
+            known = self._known_timeouts[key] = _timeouts(
+                (seat.account.spec.timeouts, model.timeouts, self._defaults), last
+            )
+        timeouts, flexible = known
+        if flexible and not stream and timeouts.first_byte is not None:
+            slowest = 3 * seat.account.slowest(seat.target.model)
+            if slowest > timeouts.first_byte:
+                return msgspec.structs.replace(timeouts, first_byte=slowest)
+        return timeouts
 
     def _most_telling(self, failures: list[Failure], model: Model) -> Failure:
         if not failures:
@@ -196,6 +204,18 @@ def _passed_on(ask: Asking, outgoing: Outgoing) -> list[tuple[bytes, bytes]]:
         return []
     headers = ask.call.headers
     return [(name, headers[name]) for name in _PASSED_ON if name in headers]
+
+
+def _timeouts(levels: Sequence[config.Timeouts], last: bool) -> tuple[Timeouts, bool]:
+    """The limits that `levels` (the first wins) amount to, and whether the first byte's may be stretched."""
+    connect, idle, total, first = (
+        next((value for level in levels if (value := getattr(level, name)) is not None), None)
+        for name in ("connect", "idle", "total", "first_byte")
+    )
+    explicit = any(level.first_byte is not None for level in levels[:-1])
+    if last and not explicit:
+        first = total
+    return Timeouts(connect=connect, first_byte=first, idle=idle, total=total), not (last or explicit)
 
 
 def wire_failure(error: WireError) -> Failure:

@@ -5,7 +5,7 @@ import math
 import secrets
 import time
 from collections.abc import Callable
-from typing import Protocol, TypeAlias
+from typing import Protocol
 
 from msgspec import Struct, field
 
@@ -14,7 +14,6 @@ from dragoman.canon import Failure, Request, Usage
 from dragoman.dialects.dialect import Dialect, StreamWriter
 from dragoman.ledger.row import Row
 
-Headers: TypeAlias = list[tuple[bytes, bytes]]
 _PROCESS = secrets.token_hex(6)
 _COUNT = itertools.count()
 
@@ -25,9 +24,11 @@ def new_id() -> str:
 
 
 class Out(Protocol):
-    """Where the answer goes. `start` once, `write` any number of times, `finish` once."""
+    """Where the answer goes: `whole`; or `start` once, `write` any number of times, `finish` once. A `head` is header
+    lines, each with its CRLF."""
 
-    async def start(self, status: int, headers: Headers) -> None: ...
+    async def whole(self, status: int, head: bytes, body: bytes) -> None: ...
+    async def start(self, status: int, head: bytes) -> None: ...
     async def write(self, data: bytes) -> None: ...
     async def finish(self, data: bytes = b"") -> None: ...
     def abort(self) -> None:
@@ -89,40 +90,39 @@ class Story:
         self.usage = usage
         self.row.count(usage)
 
-    def headers(self, content_type: str) -> Headers:
-        """The headers every answered request carries (CONTRACT, "What every reply carries")."""
+    def head(self, content_type: str) -> bytes:
+        """The headers every answered request carries (CONTRACT, "What every reply carries"), as lines."""
         row = self.row
-        timing = (
-            f"admit;dur={row.admit or 0:.3f}, route;dur={row.route or 0:.3f}, "
-            f"queue;dur={row.queue or 0:.3f}, upstream;dur={row.upstream or 0:.3f}"
+        text = (
+            f"content-type: {content_type}\r\nx-request-id: {row.request_id}\r\nx-dragoman-decision: {row.decision}\r\n"
+            f"x-dragoman-attempts: {row.attempts}\r\nserver-timing: admit;dur={row.admit or 0:.3f}, "
+            f"route;dur={row.route or 0:.3f}, queue;dur={row.queue or 0:.3f}, upstream;dur={row.upstream or 0:.3f}\r\n"
         )
-        headers = [
-            (b"content-type", content_type.encode("latin-1")),
-            (b"x-request-id", row.request_id.encode()),
-            (b"x-dragoman-decision", (row.decision or "").encode()),
-            (b"x-dragoman-attempts", b"%d" % row.attempts),
-            (b"server-timing", timing.encode()),
-        ]
-        if row.target is not None and row.account is not None:
-            headers.append((b"x-dragoman-target", row.target.encode("latin-1", "replace")))
-            headers.append((b"x-dragoman-account", row.account.encode("latin-1", "replace")))
+        if row.target is not None:
+            text += f"x-dragoman-target: {row.target}\r\nx-dragoman-account: {row.account}\r\n"
         if row.lossy:
-            headers.append((b"x-dragoman-lossy", ",".join(row.lossy).encode("latin-1", "replace")))
-        return headers
+            text += f"x-dragoman-lossy: {clean(','.join(row.lossy))}\r\n"
+        return text.encode("latin-1", "replace")
 
-    async def whole(self, status: int, content_type: str, body: bytes, extra: Headers | None = None) -> None:
+    async def whole(self, status: int, content_type: str, body: bytes, extra: bytes = b"") -> None:
         """Books, and answers with a whole body."""
         self.row.status = status
-        headers = [*self.headers(content_type), (b"content-length", b"%d" % len(body)), *(extra or ())]
         self.book()
-        await self.out.start(status, headers)
-        await self.out.finish(body)
+        await self.out.whole(status, self.head(content_type) + extra, body)
 
     async def refuse(self, failure: Failure) -> None:
         """Books, and tells the client in its own dialect why there is no answer."""
         self.row.error = failure.kind
-        extra = [(b"x-dragoman-error", failure.kind.encode())]
+        extra = f"x-dragoman-error: {failure.kind}\r\n"
         if failure.retry_after is not None:
-            extra.append((b"retry-after", b"%d" % max(1, math.ceil(failure.retry_after))))
-            extra.append((b"retry-after-ms", b"%d" % max(1, math.ceil(failure.retry_after * 1000))))
-        await self.whole(failure.status, "application/json", self.call.dialect.write_error(failure), extra)
+            extra += f"retry-after: {max(1, math.ceil(failure.retry_after))}\r\n"
+            extra += f"retry-after-ms: {max(1, math.ceil(failure.retry_after * 1000))}\r\n"
+        body = self.call.dialect.write_error(failure)
+        await self.whole(failure.status, "application/json", body, extra.encode())
+
+
+def clean(value: str) -> str:
+    """`value` as a header can carry it: what is not visible Latin-1 becomes a question mark."""
+    if value.isascii() and value.isprintable():
+        return value
+    return "".join(c if c.isprintable() and ord(c) < 256 else "?" for c in value)

@@ -101,7 +101,7 @@ async def count(serving: Serving, story: Story) -> None:
                 tokens = upstream.answer(await answer.reply.read(REPLY_LIMIT))
         except (Failed, Malformed, Unsayable, WireError):
             tokens = None  # not every server of a dialect counts: an estimate is better than none
-    extra = []
+    extra = b""
     if tokens is None:
-        tokens, extra = estimate(ask.request), [(b"x-dragoman-estimated", b"1")]
+        tokens, extra = estimate(ask.request), b"x-dragoman-estimated: 1\r\n"
     await story.whole(200, "application/json", _COUNTING[story.call.dialect.NAME].write(tokens), extra)

@@ -112,7 +112,7 @@ class Gateway:
 
     async def who(self, key: str | None) -> Principal | None:
         """Who `key` stands for; None for a key that is not ours, which open access does not mind."""
-        if not key:
+        if not key or (self.serving.settings.access.mode == "open" and not key.startswith(PREFIX)):
             return None
         principal = self.keys.find(key)
         if principal is None and key.startswith(PREFIX):

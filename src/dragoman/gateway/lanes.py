@@ -43,6 +43,7 @@ async def convert_whole(story: Story, answer: Answer) -> None:
         raise Failed(_unreadable(error)) from None
     reply.created = reply.created or int(time.time())
     reply.id = story.call.id if story.call.own_ids else reply.id or story.call.id
+    reply.model = reply.model or answer.seat.target.model  # not every provider names it
     if reply.usage is not None:
         story.used(reply.usage)
     body = story.call.dialect.write_reply(reply, answer.outgoing.read_request())
@@ -55,7 +56,7 @@ async def relay_stream(story: Story, answer: Answer, withhold_usage: bool) -> No
     seen = Seen(withhold_usage=withhold_usage)
     tap = Tap(dialect, seen)
     data = await _first(reply)
-    await out.start(200, story.headers(dialect.STREAM_TYPE))
+    await out.start(200, story.head(dialect.STREAM_TYPE))
     story.row.ttft = story.elapsed()
     pieces = 0
     failure: Failure | None = None
@@ -92,7 +93,7 @@ async def convert_stream(story: Story, answer: Answer) -> None:
     reader: StreamReader = answer.outgoing.dialect.StreamReader()
     writer: StreamWriter = (call.writer or call.dialect.StreamWriter)(answer.outgoing.read_request())
     data = await _first(reply)
-    await out.start(200, story.headers(call.stream_type or call.dialect.STREAM_TYPE))
+    await out.start(200, story.head(call.stream_type or call.dialect.STREAM_TYPE))
     story.row.ttft = story.elapsed()
     usage: Usage | None = None
     count = 0
@@ -106,6 +107,7 @@ async def convert_stream(story: Story, answer: Answer) -> None:
                     usage = event.usage
                 elif type(event) is Begin:
                     event.created = event.created or int(time.time())
+                    event.model = event.model or answer.seat.target.model
                     event.id = call.id if call.own_ids else event.id or call.id
             if not data or (events and type(events[-1]) in (End, Broken)):
                 break

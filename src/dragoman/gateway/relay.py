@@ -89,7 +89,7 @@ async def _stream(story: Story, reply: Reply, content_type: str) -> None:
     data = await reply.decoded()
     story.row.status = 200
     story.used(Usage())
-    await story.out.start(200, story.headers(content_type))
+    await story.out.start(200, story.head(content_type))
     story.row.ttft = story.elapsed()
     while data:
         await story.out.write(data)

@@ -16,7 +16,7 @@ from dragoman.canon import JSON, Failed, Request
 from dragoman.dialects.fields import Malformed, decode
 from dragoman.dialects.openai_responses import stored
 from dragoman.gateway.ask import Ask, Outgoing
-from dragoman.gateway.call import Call, Headers, Out, Story
+from dragoman.gateway.call import Call, Out, Story
 from dragoman.gateway.generate import bring, find_model
 from dragoman.gateway.serving import Serving
 from dragoman.ledger.responses import Kept, Responses
@@ -90,29 +90,27 @@ class Keeping:
     def __init__(self, out: Out, keep: Keep) -> None:
         self._out = out
         self._keep = keep
-        self._streams = False
 
-    async def start(self, status: int, headers: Headers) -> None:
-        self._streams = any(name == b"content-type" and value.startswith(b"text/event") for name, value in headers)
-        await self._out.start(status, headers)
+    async def whole(self, status: int, head: bytes, body: bytes) -> None:
+        value = decode(body)
+        if isinstance(value, dict) and value.get("object") == "response":
+            await self._keep(value)
+        await self._out.whole(status, head, body)
+
+    async def start(self, status: int, head: bytes) -> None:
+        await self._out.start(status, head)
 
     async def write(self, data: bytes) -> None:
         await self._out.write(data)
 
     async def finish(self, data: bytes = b"") -> None:
-        response = _streamed(data) if self._streams else _object(data)
+        response = _streamed(data)
         if response is not None:
             await self._keep(response)
         await self._out.finish(data)
 
     def abort(self) -> None:
         self._out.abort()
-
-
-def _object(data: bytes) -> JSON | None:
-    """The response object in a whole reply; None in an error."""
-    value = decode(data)
-    return value if isinstance(value, dict) and value.get("object") == "response" else None
 
 
 def _streamed(data: bytes) -> JSON | None:

@@ -11,6 +11,8 @@ import asyncio
 import fcntl
 import logging
 import os
+import subprocess
+import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -38,7 +40,7 @@ _log = logging.getLogger("dragoman.ledger")
 _decode = msgspec.json.Decoder(Row).decode
 
 
-def fold(state: State, *, wait: bool = True, batch: int = BATCH) -> int:
+def fold(state: State, wait: bool = True, batch: int = BATCH) -> int:
     """Books all whole rows of the journal, drops rows past `state.keep_days`; returns how many rows were new.
 
     `wait`: for another fold that is running; else returns 0. Raises `StoreError` or `ConfigError`; what was booked
@@ -58,8 +60,9 @@ def fold(state: State, *, wait: bool = True, batch: int = BATCH) -> int:
 
 
 class Folder:
-    """Folds in a thread every `interval` seconds while the gateway runs, and once more when it ends (close the journal
-    before that, and its file goes too)."""
+    """Folds every `interval` seconds while the gateway runs, and once more when it ends (close the journal before that,
+    and its file goes too). In a process of its own: the database's driver would take a third of the gateway's memory,
+    and its work would stand in the way of requests."""
 
     def __init__(self, state: State, interval: float = 5.0, folded: Callable[[], None] | None = None) -> None:
         self._state = state
@@ -81,7 +84,7 @@ class Folder:
         try:
             if self._sizes() == self._seen and not (last and self._seen):
                 return
-            fold(self._state, wait=last)
+            fold_apart(self._state, wait=last)
             self._seen = self._sizes()
             if self._folded:
                 self._folded()
@@ -96,6 +99,20 @@ class Folder:
             except FileNotFoundError:  # another process folded it
                 continue
         return sizes
+
+
+def fold_apart(state: State, wait: bool) -> None:
+    """`fold` in another process. Raises `FoldError` with what it said."""
+    order = msgspec.json.encode((state, wait))
+    child = subprocess.run(  # our own program
+        [sys.executable, "-m", "dragoman.ledger.fold"], input=order, capture_output=True, check=False
+    )
+    if child.returncode:
+        raise FoldError(child.stderr.decode(errors="replace").strip())
+
+
+class FoldError(RuntimeError):
+    """A fold in another process failed."""
 
 
 @contextmanager
@@ -273,3 +290,8 @@ def _prune(store: "Store", now: float, keep_days: int) -> None:
             gone = connection.execute(delete(schema.usage).where(schema.usage.c.request_id.in_(old))).rowcount
         if gone < _PRUNE_ROWS:
             return
+
+
+if __name__ == "__main__":
+    os.nice(10)
+    fold(*msgspec.json.decode(sys.stdin.buffer.read(), type=tuple[State, bool]))

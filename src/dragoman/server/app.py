@@ -8,7 +8,7 @@ from dragoman.canon import Failure
 from dragoman.dialects.gemini.writer import ArrayStreamWriter
 from dragoman.gateway import Call, Gateway
 from dragoman.server import browsers, surfaces
-from dragoman.server.http import Headers, Request, Response
+from dragoman.server.http import Request, Response, lines
 from dragoman.server.metrics import Metrics
 from dragoman.server.pages import Ask, Handler, Pages
 from dragoman.server.surfaces import Surface
@@ -46,19 +46,18 @@ class App:
         elif method == "POST" and (surface := surfaces.find(path)) is not None:
             await self._call(request, surface, out)
         elif method == "OPTIONS":
-            await out.start(204, [])
-            await out.finish()
+            await out.whole(204, b"", b"")
         elif (page := self.pages.find(method, path)) is not None:
             await self._page(request, page, out)
         elif surfaces.find(path) is not None:
             failure = Failure(kind="method_not_allowed", status=405, message=f"{path} takes POST, not {method}")
-            await _fail(out, path, failure, [(b"allow", b"POST")])
+            await _fail(out, path, failure, ("allow", "POST"))
         else:
             await _fail(out, path, Failure(kind="not_found", status=404, message=f"there is no {method} {path} here"))
 
     async def _call(self, request: Request, surface: Surface, out: Response) -> None:
         if self.draining:
-            await _fail(out, request.path, _DRAINING, [(b"retry-after", b"1")])
+            await _fail(out, request.path, _DRAINING, ("retry-after", "1"))
             return
         dialect = dialects.client(surface.dialect)
         array = surface.dialect == "gemini" and surface.stream is True and b"alt=sse" not in request.query
@@ -95,19 +94,11 @@ class App:
         page = await self.pages.answer(
             handler, Ask(request.method, request.path, rest, request.headers, query, request.body)
         )
-        content = [(b"content-type", page.content_type.encode()), (b"content-length", b"%d" % len(page.body))]
-        await out.start(page.status, content)
-        await out.finish(page.body)
+        await out.whole(page.status, lines([("content-type", page.content_type)]), page.body)
 
 
-async def _fail(out: Response, path: str, failure: Failure, extra: Headers | None = None) -> None:
+async def _fail(out: Response, path: str, failure: Failure, *extra: tuple[str, str]) -> None:
     """An answer in the envelope of whoever's path this looks like; nothing was asked of a model, so no ledger row."""
     body = surfaces.guess_dialect(path).write_error(failure)
-    headers = [
-        (b"content-type", b"application/json"),
-        (b"content-length", b"%d" % len(body)),
-        (b"x-dragoman-error", failure.kind.encode()),
-        *(extra or []),
-    ]
-    await out.start(failure.status, headers)
-    await out.finish(body)
+    head = lines([("content-type", "application/json"), ("x-dragoman-error", failure.kind), *extra])
+    await out.whole(failure.status, head, body)

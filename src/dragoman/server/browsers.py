@@ -5,20 +5,21 @@ A gateway without keys on a laptop would otherwise serve every web page its owne
 are no web pages) may call, and only by a local name. With keys, or as `server.cors_origins` says, any may.
 """
 
+from functools import lru_cache
 from urllib.parse import urlsplit
 
-from msgspec import Struct, field
+from msgspec import Struct
 
 from dragoman import config
-from dragoman.server.http import Headers
+from dragoman.server.http import lines
 
 _LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 class Access(Struct):
-    """What a request's `origin` and `host` allow: response headers, or why it is refused."""
+    """What a request's `origin` and `host` allow: response header lines, or why it is refused."""
 
-    headers: Headers = field(default_factory=list)
+    headers: bytes = b""
     refused: str = ""
 
 
@@ -38,15 +39,18 @@ def judge(headers: dict[bytes, bytes], settings: config.Config) -> Access:
     text = origin.decode("latin-1")
     if not (text in allowed or "*" in allowed if allowed is not None else open_to_all or _is_local_origin(text)):
         return Access(refused=f"pages of {text} may not call this gateway: add it to server.cors_origins, or use keys")
+    asked = headers.get(b"access-control-request-headers", b"*").decode("latin-1")
     return Access(
-        headers=[
-            (b"access-control-allow-origin", origin),
-            (b"vary", b"origin"),
-            (b"access-control-allow-methods", b"GET, POST, DELETE, OPTIONS"),
-            (b"access-control-allow-headers", headers.get(b"access-control-request-headers", b"*")),
-            (b"access-control-expose-headers", b"*"),
-            (b"access-control-max-age", b"600"),
-        ]
+        headers=lines(
+            [
+                ("access-control-allow-origin", text),
+                ("vary", "origin"),
+                ("access-control-allow-methods", "GET, POST, DELETE, OPTIONS"),
+                ("access-control-allow-headers", asked),
+                ("access-control-expose-headers", "*"),
+                ("access-control-max-age", "600"),
+            ]
+        )
     )
 
 
@@ -60,5 +64,10 @@ def _is_local_name(host: bytes | None, settings: config.Config) -> bool:
     """Whether the client called us by a name that only this machine (or the operator's own choice) gives us."""
     if host is None or settings.server.host not in _LOCAL:
         return True  # an operator who listens elsewhere without keys has said so with --insecure-open
+    return _names_this_machine(host)
+
+
+@lru_cache(maxsize=64)
+def _names_this_machine(host: bytes) -> bool:
     name = host.decode("latin-1").rpartition("]")[0].lstrip("[") or host.decode("latin-1").partition(":")[0]
     return name.lower() in _LOCAL

@@ -20,7 +20,7 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from email.utils import formatdate
 from http import HTTPStatus
 from typing import TypeAlias
@@ -29,9 +29,9 @@ from urllib.parse import unquote
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 from msgspec import Struct
 
-log = logging.getLogger("dragoman")
-Headers: TypeAlias = list[tuple[bytes, bytes]]
+from dragoman.gateway.call import clean
 
+log = logging.getLogger("dragoman")
 KEEP_ALIVE = 75.0  # seconds an idle connection is kept
 READ = 60.0  # seconds a request may make no progress
 HEAD_LIMIT = 64 * 1024  # bytes of a request line and headers
@@ -273,10 +273,13 @@ class Connection(asyncio.Protocol):
 
 
 class Response:
-    """The answer to one request: `start` once, `write` any number of times, `finish` once. `extra` headers are added to
-    every answer (CORS)."""
+    """The answer to one request: `whole`; or `start` once, `write` any number of times, `finish` once.
 
-    __slots__ = ("_bare", "_chunked", "_connection", "_head", "_listener", "_request", "ended", "extra", "started")
+    A `head` is ready header lines, each with its CRLF: whoever makes them sees to it that no value breaks a line. What
+    frames the body is written here. `extra` lines are added to every answer (CORS).
+    """
+
+    __slots__ = ("_bare", "_chunked", "_connection", "_head", "_listener", "_request", "ended", "extra")
 
     def __init__(self, connection: Connection, request: Request, listener: Listener) -> None:
         self._connection = connection
@@ -285,31 +288,28 @@ class Response:
         self._head = b""
         self._chunked = False
         self._bare = request.method == "HEAD"
-        self.started = False
         self.ended = False
-        self.extra: Headers = []
+        self.extra = b""
 
-    async def start(self, status: int, headers: Headers) -> None:
-        """The head; it goes out with the first bytes of the body. Without a `content-length` the body is chunked."""
-        self.started = True
-        parts = [_STATUS.get(status) or b"HTTP/1.1 %d -\r\n" % status, self._listener.date()]
-        sized = self._bare or status in {204, 304}
-        for name, value in headers + self.extra if self.extra else headers:
-            parts += (name, b": ", value, b"\r\n")
-            if name == b"content-length":
-                sized = True
-        if not sized:
-            self._chunked = self._request.keep_alive
-            if self._chunked:
-                parts.append(b"transfer-encoding: chunked\r\n")
-        if not self._request.keep_alive or self._listener.closing:
+    async def whole(self, status: int, head: bytes, body: bytes) -> None:
+        """The whole answer, in one write."""
+        head = self._lines(status, head, b"content-length: %d\r\n" % len(body))
+        self._connection.transport.write(head if self._bare else head + body)
+        self.ended = True
+
+    async def start(self, status: int, head: bytes) -> None:
+        """The head of an answer whose length is not known; it goes out with the first bytes of the body."""
+        self._chunked = self._request.keep_alive and not self._bare
+        self._head = self._lines(status, head, b"transfer-encoding: chunked\r\n" if self._chunked else b"")
+
+    def _lines(self, status: int, head: bytes, framing: bytes) -> bytes:
+        if self._listener.closing:
             self._request.keep_alive = False
-            parts.append(b"connection: close\r\n")
-        parts.append(b"\r\n")
-        self._head = b"".join(parts)
+        end = b"\r\n" if self._request.keep_alive else b"connection: close\r\n\r\n"
+        return b"".join((_STATUS[status], self._listener.date(), head, self.extra, framing, end))
 
     async def write(self, data: bytes) -> None:
-        """A piece of the body; waits while the client is slow to take it."""
+        """A piece of the body, not empty; waits while the client is slow to take it."""
         if self._chunked:
             data = b"%b%x\r\n%b\r\n" % (self._head, len(data), data)
         elif self._head:
@@ -333,3 +333,8 @@ class Response:
     def abort(self) -> None:
         """Cuts the connection: for an answer that can't be ended honestly."""
         self._connection.transport.abort()
+
+
+def lines(headers: Iterable[tuple[str, str]]) -> bytes:
+    """Header lines for a `head`; what could break a line becomes a question mark."""
+    return "".join(f"{name}: {clean(value)}\r\n" for name, value in headers).encode("latin-1")

@@ -16,7 +16,7 @@ from pathlib import Path
 from dragoman import config
 from dragoman.access.keys import KeyBook
 from dragoman.gateway import Gateway
-from dragoman.ledger.fold import Folder
+from dragoman.ledger.fold import Folder, fold_apart
 from dragoman.ledger.journal import Journal
 from dragoman.server.app import App
 from dragoman.server.http import Connection, Listener
@@ -25,6 +25,7 @@ from dragoman.wire.client import Client
 from dragoman.wire.proxies import Proxies
 
 log = logging.getLogger("dragoman")
+FOLD, FOLD_FOR_BUDGETS = 60.0, 5.0  # seconds between two folds of the journal
 TICK = 1.0  # seconds between two looks at the config file and the keys
 Load = Callable[[], config.Config]
 
@@ -55,20 +56,29 @@ class Worker:
             loop.add_signal_handler(number, self._stop)
         loop.add_signal_handler(signal.SIGHUP, self.reload)
         await self._keep_keys()
+        if self.keys.budgeted():
+            await asyncio.to_thread(fold_apart, self.gateway.serving.settings.state, True)
+            await asyncio.to_thread(self.gateway.load_spending)
         settings = self.gateway.serving.settings
         tasks = [asyncio.create_task(self._keep_house())]
         if self._folds:
-            tasks.append(asyncio.create_task(Folder(settings.state, folded=self.gateway.load_spending).run()))
+            tasks.append(asyncio.create_task(self._fold()))
         server = await loop.create_server(
             lambda: Connection(self._listener), sock=listener, ssl=_tls(settings.server), backlog=2048
         )
         ready()
         await self._end.wait()
         server.close()
+        self.journal.close()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await self.gateway.close()
+
+    async def _fold(self) -> None:
+        """Folds the journal now and then; sooner where budgets depend on what other workers booked."""
+        seconds = FOLD_FOR_BUDGETS if self.keys.budgeted() else FOLD
+        await Folder(self.gateway.serving.settings.state, seconds, self.gateway.load_spending).run()
 
     def _stop(self) -> None:
         if self.app.draining:

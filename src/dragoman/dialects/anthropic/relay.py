@@ -5,8 +5,9 @@ from typing import Any
 import msgspec
 from msgspec import Raw, Struct
 
-from dragoman.canon import JSON, Usage
+from dragoman.canon import JSON, Usage, inclusive
 from dragoman.dialects.anthropic.errors import failure_of
+from dragoman.dialects.anthropic.names import NAME
 from dragoman.dialects.anthropic.usage import read_usage, write_usage
 from dragoman.dialects.dialect import Seen
 from dragoman.dialects.quirks import Quirks
@@ -17,11 +18,35 @@ TAP_MARKS: tuple[bytes, ...] = (b'"message_', b'"error"')
 _TRUE, _FALSE = Raw(b"true"), Raw(b"false")
 
 
+class _Creation(Struct):
+    ephemeral_1h_input_tokens: int | None = None
+
+
+class _OutputDetails(Struct):
+    thinking_tokens: int | None = None
+
+
+class _Stated(Struct):
+    """A usage object of the common form; any other is read by `read_usage`."""
+
+    input_tokens: int
+    output_tokens: int
+    cache_creation_input_tokens: int | None = None
+    cache_read_input_tokens: int | None = None
+    cache_creation: _Creation | None = None
+    output_tokens_details: _OutputDetails | None = None
+
+
+class _Common(Struct):
+    usage: _Stated
+
+
 class _Answer(Struct):
     usage: JSON | None = None
 
 
 _decode_answer = msgspec.json.Decoder(_Answer).decode
+_common = msgspec.json.Decoder(_Common).decode
 _decode = msgspec.json.decode
 _encode = msgspec.json.encode
 
@@ -37,6 +62,25 @@ def retarget(fields: dict[str, Raw], model: str, stream: bool, quirks: Quirks) -
 
 def usage_of(body: bytes) -> Usage | None:
     """The usage in a whole reply; None where there is none to be read."""
+    try:
+        common = _common(body).usage
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return _odd_usage_of(body)
+    usage = Usage(
+        input=common.input_tokens,
+        output=common.output_tokens,
+        cached=common.cache_read_input_tokens or 0,
+        cache_write=common.cache_creation_input_tokens or 0,
+    )
+    if common.cache_creation is not None:
+        usage.cache_write_1h = common.cache_creation.ephemeral_1h_input_tokens or 0
+    if common.output_tokens_details is not None:
+        usage.reasoning = common.output_tokens_details.thinking_tokens or 0
+    return inclusive(NAME, usage)
+
+
+def _odd_usage_of(body: bytes) -> Usage | None:
+    """The same, of any form."""
     try:
         usage = _decode_answer(body).usage
     except (msgspec.DecodeError, UnicodeDecodeError):

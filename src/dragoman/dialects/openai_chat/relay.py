@@ -29,10 +29,34 @@ class _Frame(Struct):
     x_groq: _Groq | None = None
 
 
+class _Details(Struct):
+    cached_tokens: int | None = None
+    cache_write_tokens: int | None = None
+    audio_tokens: int | None = None
+    reasoning_tokens: int | None = None
+
+
+class _Stated(Struct):
+    """A usage object of the common form; any other is read by `read_usage`."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+    prompt_tokens_details: _Details | None = None
+    completion_tokens_details: _Details | None = None
+    prompt_cache_hit_tokens: int | None = None
+    cached_tokens: int | None = None
+
+
+class _Common(Struct):
+    usage: _Stated
+
+
 class _Whole(Struct):
     usage: dict[str, Any] | None = None
 
 
+_common = msgspec.json.Decoder(_Common).decode
 _frame = msgspec.json.Decoder(_Frame).decode
 _whole = msgspec.json.Decoder(_Whole).decode
 _encode = msgspec.json.Encoder().encode
@@ -51,6 +75,26 @@ def retarget(fields: dict[str, Raw], model: str, stream: bool, quirks: Quirks) -
 
 def usage_of(body: bytes) -> Usage | None:
     """The usage in a whole reply; None where it has none or is no reply."""
+    try:
+        common = _common(body).usage
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return _odd_usage_of(body)
+    prompt, completion = common.prompt_tokens_details, common.completion_tokens_details
+    usage = Usage(input=common.prompt_tokens, output=common.completion_tokens)
+    if prompt is not None:
+        usage.cached = prompt.cached_tokens or 0
+        usage.cache_write = prompt.cache_write_tokens or 0
+        usage.audio_input = prompt.audio_tokens or 0
+    if completion is not None:
+        usage.reasoning = completion.reasoning_tokens or 0
+        usage.audio_output = completion.audio_tokens or 0
+    if common.total_tokens > usage.input + usage.output or common.prompt_cache_hit_tokens or common.cached_tokens:
+        return _odd_usage_of(body)
+    return usage
+
+
+def _odd_usage_of(body: bytes) -> Usage | None:
+    """The same, of any form."""
     try:
         stated = _whole(body).usage
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
