@@ -1,0 +1,42 @@
+# serve: run the gateway.   test, check, bench: what they say.   setup: a virtual environment with all they need.
+# lock: look up the newest versions that fit and write them, with their hashes, to requirements/.
+
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+LOCK := $(BIN)/python -m uv pip compile --quiet --upgrade --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --no-header --overrides requirements/overrides.txt
+
+.PHONY: setup serve test check bench lock
+.DEFAULT_GOAL := setup
+
+setup: $(READY)
+
+# The locks are complete, so nothing is resolved here: what is not in them, with its hash, is not installed.
+$(READY): requirements/dev.lock pyproject.toml scripts/venv.sh
+	sh scripts/venv.sh $(VENV)
+	$(PIP) install --require-hashes --no-deps -r requirements/dev.lock
+	$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+serve: setup
+	$(BIN)/dragoman serve $(ARGS)
+
+test: setup
+	$(BIN)/pytest -n 2 $(ARGS)
+
+check: setup
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: setup
+	$(BIN)/python -m bench $(ARGS)
+
+lock: setup
+	$(PIP) install uv
+	$(LOCK) pyproject.toml --output-file requirements/core.lock
+	$(LOCK) pyproject.toml requirements/build.in --extra local --extra voice --extra train --extra dev \
+		--constraints requirements/core.lock --output-file requirements/dev.lock
