@@ -71,6 +71,8 @@ class Server(Struct, forbid_unknown_fields=True, kw_only=True):
     tls_key: str | None = None
     max_body_mb: Annotated[float, Meta(gt=0)] = 100
     drain_seconds: Seconds = 30
+    log: Literal["text", "json"] = "text"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
     cors_origins: list[str] | None = None  # None: any with keys, else only pages of this machine
     timeouts: Timeouts = field(default_factory=lambda: Timeouts(connect=5, first_byte=15, idle=120, total=600))
     proxy: str | None = None  # for upstream calls; else HTTPS_PROXY, HTTP_PROXY, NO_PROXY of the environment

@@ -1,6 +1,5 @@
 """`dragoman serve`: runs the gateway."""
 
-import logging
 import os
 import sys
 from collections.abc import Callable
@@ -11,12 +10,13 @@ import typer
 
 from dragoman import config
 from dragoman.catalog.discovery import discover
+from dragoman.cli.settings import ConfigFile, config_path
 
 LOCAL = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
 def serve(
-    config_file: Annotated[Path | None, typer.Option("--config", help="The config file.")] = None,
+    config_file: ConfigFile = None,
     host: Annotated[str | None, typer.Option(help="Where to listen.")] = None,
     port: Annotated[int | None, typer.Option(help="Where to listen.")] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes that answer.")] = None,
@@ -25,10 +25,10 @@ def serve(
     ] = False,
 ) -> None:
     """Run the gateway."""
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s %(message)s", level=logging.INFO)
+    watched = config_path(config_file)
 
     def load() -> config.Config:
-        settings = config.load(config_file) if config_file else discover(os.environ)
+        settings = config.load(watched) if watched else discover(os.environ)
         server = settings.server
         server.host, server.port = host or server.host, server.port if port is None else port
         server.workers = workers or server.workers
@@ -39,17 +39,19 @@ def serve(
             )
         return settings
 
-    raise typer.Exit(run(load, config_file))
+    raise typer.Exit(run(load, watched))
 
 
 def run(load: Callable[[], config.Config], watched: Path | None) -> int:
     """Serves what `load` gives, until a signal ends it. Returns the exit status. Raises `ConfigError`."""
     import uvloop
 
+    from dragoman.server.logs import set_up
     from dragoman.server.serve import Worker, listen
     from dragoman.server.workers import supervise
 
     settings = load()
+    set_up(settings.server.log, settings.server.log_level)
     listener = listen(settings)
 
     def work(number: int) -> None:
@@ -85,5 +87,3 @@ def banner(settings: config.Config, port: int) -> str:
         body = f'{{"model": "{names[-1]}", "messages": [{{"role": "user", "content": "Say hello."}}]}}'
         lines.append(f"  try:      curl {url}/v1/chat/completions{key} -H 'content-type: application/json' -d '{body}'")
     return "\n".join(lines)
-
-

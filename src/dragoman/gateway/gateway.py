@@ -74,7 +74,7 @@ class Gateway:
         except Malformed as error:
             await story.refuse(Failure(kind="bad_request", message=str(error), param=error.path or None))
         except Exception:
-            log.exception("request %s broke the gateway", call.id)
+            log.exception("a request broke the gateway", extra={"request": call.id})
             failure = Failure(kind="internal", status=500, message="the gateway failed; its log has the details")
             await story.refuse(failure)
         finally:

@@ -1,6 +1,6 @@
 """What the gateway costs, beside nginx, in one run: CPU per request of the whole process, memory, start-up, size.
 
-    python bench/run.py [--seconds 5] [--rounds 3] [--out docs/BENCHMARKS.md]
+    python -m bench [--seconds 5] [--rounds 3] [--out docs/BENCHMARKS.md]
 
 It needs nginx and wrk (Debian packages). One worker of each; the load is wrk's, the provider is `bench/upstream.py`.
 Rounds alternate between nginx and the gateway, and the ratio is taken within each round, so that a machine whose speed
@@ -280,7 +280,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=5)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--out", type=Path)
+    parser.add_argument("--out", type=Path, default=HERE.parent / "docs" / "BENCHMARKS.md")
     options = parser.parse_args()
     if not shutil.which("wrk") or not (shutil.which("nginx") or Path("/usr/sbin/nginx").exists()):
         raise SystemExit("this needs nginx and wrk: apt-get install nginx wrk")
