@@ -58,6 +58,7 @@ class Fake(AbstractContextManager["Fake"], AbstractAsyncContextManager["Fake"]):
         self.cache_minimum = cache_minimum
         self.refusals: list[str] = []
         self.crashes: list[str] = []
+        self.scenario = Scenario()  # of the request being answered
         self._script = Script()
         self._server = Server(self._handle, tls)
         self._cache: set[int] = set()

@@ -153,13 +153,15 @@ class Server:
 
 
 async def _left(reader: asyncio.StreamReader) -> None:
-    """Returns when the client closes its side. It must not send the next request before it has the whole reply."""
+    """Returns when the client closes its side; never, where it sends its next request before it has the reply."""
     wait_eof: Callable[[str], Awaitable[None]] = reader._wait_for_data  # the one way to wait without taking bytes
     while not reader.at_eof() and not reader._buffer:
         try:
             await wait_eof("left")
         except ConnectionError:
             return
+    if not reader.at_eof():
+        await asyncio.Event().wait()
 
 
 async def _read(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Request | None:
