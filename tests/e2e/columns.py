@@ -62,7 +62,7 @@ _ALL = (
     Column(
         "openai-chat",
         "openai-chat",
-        "gpt-mock",
+        "gpt-4o-mock",
         "gpt-5-mock",
         provider={"name": "openai", "dialect": "openai-chat", "base_url": "http://replaced.invalid"},
         account={"provider": "openai"},
@@ -84,7 +84,7 @@ _ALL = (
     Column(
         "openai-responses",
         "openai-responses",
-        "gpt-mock",
+        "gpt-4o-mock",
         "gpt-5-mock",
         provider={"name": "responses", "dialect": "openai-responses", "base_url": "http://replaced.invalid"},
         account={"provider": "responses"},
@@ -93,7 +93,7 @@ _ALL = (
     ),
     Column("anthropic", "anthropic", "claude-mock", "claude-mock", kept=_anthropic_kept),
     Column("gemini", "gemini", "gemini-3-mock", "gemini-3-mock", kept=_gemini_kept),
-    Column("azure", "azure", "gpt-mock", "gpt-5-mock", account={"api_version": "2026-10-01"}, shows=False),
+    Column("azure", "azure", "gpt-4o-mock", "gpt-5-mock", account={"api_version": "2026-10-01"}, shows=False),
     Column(
         "vertex",
         "vertex",

@@ -27,6 +27,11 @@ class Cell:
         self.client, self.mode = ROWS[row]
         self.world, self.fake = world, world.fakes[column]
 
+    @property
+    def shows_thinking(self) -> bool:
+        """Azure is relayed to in its own dialect: only its responses show thinking, its chat completions don't."""
+        return self.column.shows or (self.column.name == "azure" and self.row.startswith("openai-responses"))
+
     def talk(self, model: str | None = None, **wishes: Any) -> Any:
         """A conversation through this cell."""
         name = self.column.name + (f".{model}" if model else "")
@@ -44,9 +49,7 @@ def column(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def cell(
-    world: World, row: str, column: str, record_property: Callable[[str, Any], None]
-) -> Iterator[Cell]:
+def cell(world: World, row: str, column: str, record_property: Callable[[str, Any], None]) -> Iterator[Cell]:
     """A cell; the fake behind it must come out of the test unbroken."""
     record_property("cell", f"{row} {column}")
     made = Cell(world, row, column)

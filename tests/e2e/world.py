@@ -3,11 +3,10 @@
 from contextlib import ExitStack
 from typing import Any, Self
 
-from fakes import Fake, start
-
 from e2e.columns import COLUMNS, Column
 from e2e.gateway import GatewayProcess
 from e2e.rows import ROWS
+from fakes import Fake, start
 
 FATES = ("e400", "e401", "e404", "e429", "e500", "emid", "ecut")  # model ids of the error tests
 

@@ -1,6 +1,7 @@
 """The `anthropic` SDK."""
 
 import base64
+import inspect
 from typing import Any
 
 import anthropic
@@ -48,6 +49,8 @@ class AnthropicTalk(Talk):
             raw = self.run(create(**asked)) if self.mode.asynchronous else create(**asked)
             self.headers = raw.headers
             message = raw.parse()
+            if inspect.isawaitable(message):
+                message = self.run(message)
         elif self.mode.asynchronous:
             message = self.run(self._astream(client.messages.stream(**asked)))
         else:

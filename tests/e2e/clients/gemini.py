@@ -46,9 +46,7 @@ class GeminiTalk(Talk):
         return [chunk async for chunk in await models.generate_content_stream(**asked)]
 
     def _make(self) -> Any:
-        options = types.HttpOptions(
-            base_url=self.url, timeout=30_000, retry_options=types.HttpRetryOptions(attempts=1)
-        )
+        options = types.HttpOptions(base_url=self.url, timeout=30_000, retry_options=types.HttpRetryOptions(attempts=1))
         return genai.Client(api_key="any", http_options=options)
 
     def _config(self) -> types.GenerateContentConfig:

@@ -100,7 +100,11 @@ class ChatTalk(Talk):
         plain: dict[str, Any] = {"role": "assistant", "content": message.content}
         if calls:
             plain["tool_calls"] = [
-                {"id": c.id, "type": "function", "function": {"name": c.function.name, "arguments": c.function.arguments}}
+                {
+                    "id": c.id,
+                    "type": "function",
+                    "function": {"name": c.function.name, "arguments": c.function.arguments},
+                }
                 for c in message.tool_calls
             ]
         self.history.append(plain)
@@ -133,11 +137,14 @@ def _part(part: str | Image | Link | Paper) -> dict[str, Any]:
             return {"type": "file", "file": {"filename": name, "file_data": data_url("application/pdf", data)}}
 
 
+def _call(call: Any) -> dict[str, Any]:
+    function = {"name": call.function.name, "arguments": call.function.arguments}
+    return {"id": call.id, "type": "function", "function": function}
+
+
 def _delta(event: Any) -> str:
     return event.delta if event.type == "content.delta" else ""
 
 
 def _same(text: str, completion: Any) -> None:
     assert text == (completion.choices[0].message.content or ""), "the deltas are not the text"
-
-
