@@ -1,9 +1,15 @@
 """One account at run time: its load, its health, and how long it rests after a failure."""
 
+from msgspec import structs
+
 from dragoman import config
 from dragoman.accounts.credentials import Credential, credential
 from dragoman.catalog.endpoints import Endpoint, locate
 from dragoman.catalog.providers import Provider
+from dragoman.local.engine import Engine
+from dragoman.local.model import names
+from dragoman.wire.client import Client
+from dragoman.wire.head import Block
 
 EVERY_MODEL = ""
 # seconds of rest after a failure, by kind: the first, doubling with every further one in a row, and the most
@@ -22,7 +28,8 @@ _WHOLE_ACCOUNT = frozenset({"unauthorized", "budget_spent", "upstream_error"})
 class Account:
     """An account's state in this process. Only the methods here change it."""
 
-    def __init__(self, spec: config.Account, provider: Provider) -> None:
+    def __init__(self, spec: config.Account, provider: Provider, engine: Engine | None = None) -> None:
+        """`engine`: what serves the account where its provider is embedded here."""
         self.name = spec.name
         self.spec = spec
         self.provider = provider
@@ -31,14 +38,16 @@ class Account:
         self.served = 0
         self.failed = 0
         self.last_error = ""
+        self.engine = engine
         self.credential: Credential = credential(spec, provider)
+        self._models = names(spec) if engine is not None and spec.models is None else spec.models
         self._endpoints: dict[tuple[str, str], Endpoint] = {}
         self._slowest: dict[str, float] = {}
         self._strikes: dict[str, int] = {}
         self._rests_until: dict[str, float] = {}
 
     def serves(self, model: str) -> bool:
-        return self.spec.models is None or model in self.spec.models
+        return self._models is None or model in self._models
 
     def available(self, model: str, now: float) -> bool:
         """Whether a call for `model` may start now: served here, not resting, not full."""
@@ -64,6 +73,15 @@ class Account:
                 self._endpoints.clear()
             endpoint = self._endpoints[path, model] = locate(self.provider, self.spec, path, model)
         return endpoint
+
+    async def reach(self, client: Client, path: str, model: str, body: bytes) -> tuple[Endpoint, Block]:
+        """Where `body` goes, and the header lines that prove us there. Raises `ConfigError`, `Failed`, `WireError`."""
+        if self.engine is not None:
+            running = await self.engine.ready()
+            spec = structs.replace(self.spec, base_url=running.url)
+            return locate(self.provider, spec, path, model), running.headers
+        endpoint = self.endpoint(path, model)
+        return endpoint, await self.credential.headers(client, endpoint, body)
 
     def took(self, model: str, seconds: float) -> None:
         """A whole reply of `model` took this long from the request to its end."""
@@ -92,6 +110,8 @@ class Account:
         """A call failed for a reason that lies with the account: rest it, for as long as told, else ever longer."""
         self.failed += 1
         self.last_error = message
+        if self.engine is not None:
+            return  # the next call starts it anew, or is told at once why it can't be
         scope = EVERY_MODEL if kind in _WHOLE_ACCOUNT else model
         strikes = self._strikes[scope] = self._strikes.get(scope, 0) + 1
         first, most = _REST.get(kind, _ANY_OTHER)

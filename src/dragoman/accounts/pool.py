@@ -5,6 +5,8 @@ from msgspec import Struct
 from dragoman import config
 from dragoman.accounts.account import Account
 from dragoman.catalog.directory import Directory, Target
+from dragoman.local.engine import Engine
+from dragoman.local.model import chosen
 
 
 class Seat(Struct, frozen=True):
@@ -18,7 +20,7 @@ class Pool:
     """The accounts of one config. `inherit` lets an account keep its state over a reload."""
 
     def __init__(self, settings: config.Config, directory: Directory) -> None:
-        """Raises `ConfigError` for an account of an unknown provider."""
+        """Raises `ConfigError` for an account of an unknown provider, or of an embedded model that is not there."""
         self.accounts: dict[str, Account] = {}
         self._by_provider: dict[str, list[Account]] = {}
         self._seats: dict[str, list[Seat]] = {}
@@ -29,7 +31,8 @@ class Pool:
                     f'account "{spec.name}": provider: no provider is named "{spec.provider}": declare it in '
                     "[[providers]], or use one of " + ", ".join(directory.providers)
                 )
-            account = self.accounts[spec.name] = Account(spec, provider)
+            engine = Engine(chosen(spec), settings.state.path) if provider.embedded else None
+            account = self.accounts[spec.name] = Account(spec, provider, engine)
             self._by_provider.setdefault(spec.provider, []).append(account)
 
     def inherit(self, former: "Pool") -> None:

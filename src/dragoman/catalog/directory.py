@@ -10,6 +10,7 @@ from dragoman import config
 from dragoman.catalog.prices import PriceBook
 from dragoman.catalog.providers import PROVIDERS, Auth, Provider
 from dragoman.dialects.quirks import Quirks
+from dragoman.local import model as local
 
 _NAME_LIMIT = 256  # characters
 _MEMO_LIMIT = 10_000  # undeclared names remembered
@@ -49,8 +50,20 @@ class Directory:
                 self._names[name] = entry
         for route in settings.routes:
             self._names.setdefault(route.name, self._route(route))
-        if "local" in self._with_account and "local" not in self._names:
-            self._names["local"] = Model(name="local", tiers=((self._target("local/local"),),))
+        for account in settings.accounts:
+            if self.providers.get(account.provider, PROVIDERS["openai"]).embedded:
+                self._embedded(account)
+
+    def _embedded(self, account: config.Account) -> None:
+        """The names of an embedded model, where the config has not given them to another."""
+        for name in local.names(account):
+            model = Model(
+                name=name,
+                tiers=((self._target(f"{account.provider}/{name}"),),),
+                context_window=account.context_window or local.CONTEXT_WINDOW,
+                capabilities=("json_schema",),
+            )
+            self._names.setdefault(name, model)
 
     def declared(self) -> list[Model]:
         """The names a client is told of, in the config's order."""

@@ -18,7 +18,8 @@ class Provider(Struct, frozen=True, kw_only=True):
     `base_url` is what the provider's official SDK takes as its base URL; `prefix` is what that SDK puts between it and
     a dialect's path. `dialects`: what it speaks; a client of any other dialect is served through the first. `relays`:
     the OpenAI endpoints without a model conversation (embeddings, audio, images, moderations) that it has. `embeds`:
-    the dialect of its embedding endpoint. `keyless`: it runs at home and needs no key.
+    the dialect of its embedding endpoint. `keyless`: it runs at home and needs no key. `embedded`: it is run here, by
+    `dragoman.local`, which knows its address.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Provider(Struct, frozen=True, kw_only=True):
     embeds: str | None = None
     relays: frozenset[str] = frozenset()
     keyless: bool = False
+    embedded: bool = False
 
 
 _OPENAI_RELAYS = frozenset({"audio/transcriptions", "audio/translations", "audio/speech", "images/generations",
@@ -197,10 +199,11 @@ PROVIDERS: dict[str, Provider] = {
         ),
         Provider(
             name="local",
-            base_url="http://local.invalid/v1",  # replaced by the embedded engine's own address when it runs
+            base_url="http://local.invalid/v1",  # the engine's own address takes its place
             quirks=_compatible(reasoning_field="reasoning_content", strict_tools=False),
             embeds="openai",
             keyless=True,
+            embedded=True,
         ),
     )
 }

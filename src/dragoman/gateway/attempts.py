@@ -109,9 +109,8 @@ class Attempts:
         account.take()
         kept = False
         try:
-            endpoint = account.endpoint(outgoing.path, seat.target.model)
-            headers = await account.credential.headers(self._client, endpoint, outgoing.body)
-            headers = Block(headers + outgoing.content_type)
+            endpoint, lines = await account.reach(self._client, outgoing.path, seat.target.model, outgoing.body)
+            headers = Block(lines + outgoing.content_type)
             sent = story.elapsed()
             story.row.queue = sent - (story.row.route or 0.0) - (story.row.admit or 0.0)
             reply = await self._client.send(

@@ -55,8 +55,7 @@ class Offers:
     async def _ask(self, account: Account) -> frozenset[str] | None:
         path = _PATHS.get(account.provider.dialects[0], "/models")
         try:
-            endpoint = account.endpoint(path, "")
-            headers = await account.credential.headers(self._client, endpoint, b"")
+            endpoint, headers = await account.reach(self._client, path, "", b"")
             reply = await self._client.send(endpoint.origin, b"GET", endpoint.target, headers, timeouts=_TIMEOUTS)
             with reply:
                 body = await reply.read(8 * 1024 * 1024)

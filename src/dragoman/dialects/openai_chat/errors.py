@@ -33,7 +33,15 @@ _BY_CODE: dict[str, FailureKind] = {
     "rate_limit_exceeded": "rate_limited",
     "insufficient_quota": "rate_limited",
 }
-_CONTEXT_WORDS = ("maximum context length", "context window", "context length exceeded", "prompt is too long")
+_CONTEXT_WORDS = ("maximum context length", "context window", "context length exceeded", "prompt is too long",
+                  "available context size")  # fmt: skip
+# what llama.cpp answers with status 500, though the request is at fault
+_BY_WORDS: dict[str, FailureKind] = {
+    "input is not supported": "bad_request",  # images, audio
+    "is too large to process": "context_length",  # texts to embed
+    "context size has been exceeded": "context_length",
+}
+_OURS: tuple[FailureKind, ...] = ("bad_request", "context_length")  # the request's fault, whatever the status says
 _STATUS: dict[FailureKind, int] = {"overloaded": 503, "upstream_timeout": 504, "upstream_error": 502}
 
 # kind -> (type, code) in our own envelopes, as OpenAI words them
@@ -79,12 +87,13 @@ def failure_of(envelope: Any, status: int) -> Failure:
     message = _message(error) or f"the provider answered with status {status} and no message"
     text_code = str(code) if isinstance(code, str | int) and not isinstance(code, bool) else None
     kind = _kind(status, text_code, message)
+    mended = status >= 500 and kind in _OURS
     return Failure(
         kind=kind,
         message=message,
-        status=_STATUS.get(kind) or (status if 400 <= status < 500 else 502),
-        type=_text(error.get("type")),
-        code=text_code,
+        status=_STATUS.get(kind) or (400 if mended else status if 400 <= status < 500 else 502),
+        type=None if mended else _text(error.get("type")),
+        code=None if mended else text_code,
         param=_text(error.get("param")),
         dialect=NAME,
     )
@@ -93,6 +102,9 @@ def failure_of(envelope: Any, status: int) -> Failure:
 def _kind(status: int, code: str | None, message: str) -> FailureKind:
     if status < 500 and code in _BY_CODE:
         return _BY_CODE[code]
+    if status == 500:
+        found = (kind for words, kind in _BY_WORDS.items() if words in message.lower())
+        return next(found, "upstream_error")
     kind = _BY_STATUS.get(status) or ("bad_request" if 400 <= status < 500 else "upstream_error")
     if kind in ("bad_request", "too_large") and any(words in message.lower() for words in _CONTEXT_WORDS):
         return "context_length"
