@@ -23,43 +23,48 @@ _PROMPT = "prompt_tokens_details"
 _COMPLETION = "completion_tokens_details"
 
 
+_KNOWN = frozenset({"prompt_tokens", "completion_tokens", "total_tokens", _PROMPT, _COMPLETION})
+_KNOWN_PROMPT = frozenset({"cached_tokens", "cache_write_tokens", "audio_tokens"})
+_KNOWN_COMPLETION = frozenset({"reasoning_tokens", "audio_tokens"})
+_NONE: JSON = {}
+
+
 def whole_number(value: object) -> int:
     """A count as providers give it; 0 for what is none."""
+    if type(value) is int:
+        return value
     if isinstance(value, int):
         return int(value)
     return int(value) if isinstance(value, float) and math.isfinite(value) else 0
 
 
-def _count(source: JSON, key: str) -> int:
-    return whole_number(source.pop(key, 0))
-
-
-def _known(details: JSON) -> JSON:
-    return {name: value for name, value in details.items() if value is not None}
+def _unread(details: JSON, known: frozenset[str]) -> JSON:
+    return {name: value for name, value in details.items() if name not in known and value is not None}
 
 
 def read_usage(stated: JSON) -> Usage:
     """Never fails: what is missing or of a wrong type counts as 0. Unknown counters go into `extra`."""
-    rest = dict(stated)
-    prompt = dict(value) if isinstance(value := rest.pop(_PROMPT, None), dict) else {}
-    completion = dict(value) if isinstance(value := rest.pop(_COMPLETION, None), dict) else {}
+    prompt = details if isinstance(details := stated.get(_PROMPT), dict) else _NONE
+    completion = details if isinstance(details := stated.get(_COMPLETION), dict) else _NONE
     usage = Usage(
-        input=_count(rest, "prompt_tokens"),
-        output=_count(rest, "completion_tokens"),
-        cached=_count(prompt, "cached_tokens"),
-        cache_write=_count(prompt, "cache_write_tokens"),
-        audio_input=_count(prompt, "audio_tokens"),
-        reasoning=_count(completion, "reasoning_tokens"),
-        audio_output=_count(completion, "audio_tokens"),
+        input=whole_number(stated.get("prompt_tokens")),
+        output=whole_number(stated.get("completion_tokens")),
+        cached=whole_number(prompt.get("cached_tokens")),
+        cache_write=whole_number(prompt.get("cache_write_tokens")),
+        audio_input=whole_number(prompt.get("audio_tokens")),
+        reasoning=whole_number(completion.get("reasoning_tokens")),
+        audio_output=whole_number(completion.get("audio_tokens")),
     )
-    total = _count(rest, "total_tokens")
     if not usage.cached:
-        usage.cached = _count(dict(rest), "prompt_cache_hit_tokens") or _count(dict(rest), "cached_tokens")
-    if usage.reasoning and total == usage.input + usage.output + usage.reasoning:
+        usage.cached = whole_number(stated.get("prompt_cache_hit_tokens")) or whole_number(stated.get("cached_tokens"))
+    if usage.reasoning and whole_number(stated.get("total_tokens")) == usage.input + usage.output + usage.reasoning:
         usage.output += usage.reasoning  # xAI counts reasoning beside the completion
-    unread = {_PROMPT: _known(prompt), _COMPLETION: _known(completion)}
-    rest |= {key: details for key, details in unread.items() if details}
-    usage.extra = rest or None
+    extra = {name: value for name, value in stated.items() if name not in _KNOWN}
+    if unread := _unread(prompt, _KNOWN_PROMPT):
+        extra[_PROMPT] = unread
+    if unread := _unread(completion, _KNOWN_COMPLETION):
+        extra[_COMPLETION] = unread
+    usage.extra = extra or None
     return inclusive(NAME, usage)
 
 
