@@ -1,6 +1,6 @@
 """One account at run time: its load, its health, and how long it rests after a failure."""
 
-from msgspec import structs
+from msgspec import Struct, structs
 
 from dragoman import config
 from dragoman.accounts.credentials import Credential, credential
@@ -12,17 +12,27 @@ from dragoman.wire.client import Client
 from dragoman.wire.head import Block
 
 EVERY_MODEL = ""
-# seconds of rest after a failure, by kind: the first, doubling with every further one in a row, and the most
+# How long an account rests after a failure, in seconds: the first time, doubling with every further one in a row, and
+# at most. While it rests for a reason above the line, nothing is sent to it; below, only what no other takes.
 _REST = {
     "rate_limited": (2.0, 60.0),
     "overloaded": (2.0, 30.0),
     "unauthorized": (60.0, 600.0),
     "forbidden": (60.0, 600.0),
     "budget_spent": (300.0, 3600.0),
-    "unknown_model": (300.0, 3600.0),
+    # ---
+    "upstream_error": (1.0, 30.0),
+    "upstream_timeout": (1.0, 30.0),
 }
-_ANY_OTHER = (1.0, 30.0)
+_SOFT = frozenset({"upstream_error", "upstream_timeout"})
 _WHOLE_ACCOUNT = frozenset({"unauthorized", "budget_spent", "upstream_error"})
+
+
+class Rest(Struct):
+    """Why and until when (on the monotonic clock) a model of an account rests."""
+
+    kind: str
+    until: float
 
 
 class Account:
@@ -44,7 +54,8 @@ class Account:
         self._endpoints: dict[tuple[str, str], Endpoint] = {}
         self._slowest: dict[str, float] = {}
         self._strikes: dict[str, int] = {}
-        self._rests_until: dict[str, float] = {}
+        self._rests: dict[str, Rest] = {}
+        self._speaks_not: set[str] = set()
 
     def serves(self, model: str) -> bool:
         return self._models is None or model in self._models
@@ -55,15 +66,32 @@ class Account:
         return self.serves(model) and (limit is None or self.in_flight < limit) and self.wait(model, now) <= 0
 
     def wait(self, model: str, now: float) -> float:
-        """Seconds that `model` still rests here; 0 or less: none."""
-        if not self._rests_until:
+        """Seconds until something may be sent for `model`; 0 or less: now."""
+        if not self._rests:
             return 0.0
-        rests = self._rests_until
-        return max(rests.get(EVERY_MODEL, now), rests.get(model, now)) - now
+        rest = self.rest(model, now)
+        return 0.0 if rest is None or rest.kind in _SOFT else rest.until - now
 
-    def resting(self, now: float) -> dict[str, float]:
-        """Seconds each model still rests; "" stands for the whole account."""
-        return {model: until - now for model, until in self._rests_until.items() if until > now}
+    def shaky(self, model: str, now: float) -> bool:
+        """Whether a call for `model` had better go elsewhere, if it can."""
+        return bool(self._rests) and self.rest(model, now) is not None
+
+    def rest(self, model: str, now: float) -> Rest | None:
+        """The longest rest that `model` is under now."""
+        rests = [r for scope in (EVERY_MODEL, model) if (r := self._rests.get(scope)) is not None and r.until > now]
+        return max(rests, key=lambda rest: (rest.kind not in _SOFT, rest.until), default=None)
+
+    def speaks(self, dialect: str) -> bool:
+        """Whether calls in `dialect` can go here as they are."""
+        return dialect in self.provider.dialects and dialect not in self._speaks_not
+
+    def does_not_speak(self, dialect: str) -> None:
+        """Its server has no such endpoint, whatever is usual for the provider: calls are converted from now on."""
+        self._speaks_not.add(dialect)
+
+    def resting(self, now: float) -> dict[str, Rest]:
+        """What rests now, by model; "" stands for the whole account."""
+        return {model: rest for model, rest in self._rests.items() if rest.until > now}
 
     def endpoint(self, path: str, model: str) -> Endpoint:
         """Where a dialect's `path` is at this account. Raises `ConfigError`."""
@@ -104,7 +132,7 @@ class Account:
         if self._strikes:
             for scope in (model, EVERY_MODEL):
                 self._strikes.pop(scope, None)
-                self._rests_until.pop(scope, None)
+                self._rests.pop(scope, None)
 
     def failed_with(self, kind: str, message: str, model: str, now: float, retry_after: float | None) -> None:
         """A call failed for a reason that lies with the account: rest it, for as long as told, else ever longer."""
@@ -112,8 +140,10 @@ class Account:
         self.last_error = message
         if self.engine is not None:
             return  # the next call starts it anew, or is told at once why it can't be
+        if kind not in _REST:
+            return
         scope = EVERY_MODEL if kind in _WHOLE_ACCOUNT else model
         strikes = self._strikes[scope] = self._strikes.get(scope, 0) + 1
-        first, most = _REST.get(kind, _ANY_OTHER)
-        rest = retry_after if retry_after is not None else min(first * 2 ** (strikes - 1), most)
-        self._rests_until[scope] = max(self._rests_until.get(scope, 0.0), now + rest)
+        first, most = _REST[kind]
+        seconds = retry_after if retry_after is not None else min(first * 2.0 ** min(strikes - 1, 20), most)
+        self._rests[scope] = Rest(kind, now + seconds)

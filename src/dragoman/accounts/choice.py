@@ -9,11 +9,13 @@ def order(seats: Sequence[Seat], now: float, draw: Callable[[], float]) -> list[
     """The seats that are free now, in the order to try them: a weighted shuffle by their accounts' weights.
 
     `now` is in seconds of the accounts' clock; `draw` gives random numbers in 0..1. Empty where all are cooling down or
-    full. By exponential keys: Efraimidis and Spirakis, "Weighted random sampling with a reservoir" (2006).
+    full; those that failed lately come last. By exponential keys: Efraimidis and Spirakis, "Weighted random sampling
+    with a reservoir" (2006).
     """
     free = [seat for seat in seats if seat.account.available(seat.target.model, now)]
     if len(free) > 1:
         free.sort(key=lambda seat: max(draw(), 1e-12) ** (1 / seat.account.weight), reverse=True)
+        free.sort(key=lambda seat: seat.account.shaky(seat.target.model, now))
     return free
 
 

@@ -153,6 +153,7 @@ def custom_provider(entry: config.Provider) -> Provider:
         prefix=maker.prefix,
         auth=entry.auth or (maker.auth if built_in else _DIALECT_AUTH.get(entry.dialect, "bearer")),
         headers=(*maker.headers, *entry.headers.items()),
+        version=maker.version,
         quirks=quirks,
         embeds=maker.embeds,
         relays=PROVIDERS["openai"].relays if entry.dialect.startswith("openai") else frozenset(),

@@ -18,8 +18,9 @@ class Provider(Struct, frozen=True, kw_only=True):
     `base_url` is what the provider's official SDK takes as its base URL; `prefix` is what that SDK puts between it and
     a dialect's path. `dialects`: what it speaks; a client of any other dialect is served through the first. `relays`:
     the OpenAI endpoints without a model conversation (embeddings, audio, images, moderations) that it has. `embeds`:
-    the dialect of its embedding endpoint. `keyless`: it runs at home and needs no key. `embedded`: it is run here, by
-    `dragoman.local`, which knows its address.
+    the dialect of its embedding endpoint. `version`: the header that names the version of the protocol, and the one
+    we speak of our own accord; a relayed client's own goes before it. `keyless`: it runs at home and needs no key.
+    `embedded`: it is run here, by `dragoman.local`, which knows its address.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Provider(Struct, frozen=True, kw_only=True):
     auth: Auth = "bearer"
     env: tuple[str, ...] = ()
     headers: tuple[tuple[str, str], ...] = ()
+    version: tuple[str, str] | None = None
     quirks: Quirks = Quirks()
     embeds: str | None = None
     relays: frozenset[str] = frozenset()
@@ -76,7 +78,7 @@ PROVIDERS: dict[str, Provider] = {
             dialects=("anthropic",),
             auth="x-api-key",
             env=("ANTHROPIC_API_KEY",),
-            headers=(("anthropic-version", "2023-06-01"),),
+            version=("anthropic-version", "2023-06-01"),
         ),
         Provider(
             name="gemini",

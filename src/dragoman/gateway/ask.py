@@ -80,12 +80,12 @@ class Ask:
         self.stream = call.stream if call.stream is not None else _flag(self.fields, "stream", call.stream_default)
         self.pin: str | None = None
         self._request: Request | None = None
-        self._made: dict[tuple[str, str], Outgoing] = {}
+        self._made: dict[tuple[str, str, bool], Outgoing] = {}
 
     @property
     def withholds_usage(self) -> bool:
         """The client streams in openai-chat and did not ask for the usage chunk that the gateway asks for."""
-        options = msgspec.json.decode(self.fields["stream_options"]) if "stream_options" in self.fields else None
+        options = decode(self.fields["stream_options"]) if "stream_options" in self.fields else None
         return not (isinstance(options, dict) and options.get("include_usage") is True)
 
     def read(self) -> Request:
@@ -99,15 +99,16 @@ class Ask:
     def put_to(self, seat: Seat) -> Outgoing:
         """See `Asking`."""
         target = seat.target
-        key = (target.provider.name, target.model)
+        spoken = seat.account.speaks(self.call.dialect.NAME)
+        key = (target.provider.name, target.model, spoken)
         made = self._made.get(key)
         if made is None:
-            made = self._made[key] = self._relayed(target) or self._converted(target)
+            made = self._made[key] = (self._relayed(target) if spoken else None) or self._converted(target)
         return made
 
     def _relayed(self, target: Target) -> Outgoing | None:
         client = self.call.dialect
-        if client.NAME not in target.provider.dialects or self.call.writer is not None:
+        if self.call.writer is not None:
             return None
         for mark in _SEALS.get(client.NAME, _SEAL):
             if mark in self.call.body:
@@ -130,14 +131,14 @@ class Ask:
 
 
 def _text(fields: dict[str, Raw], key: str) -> str:
-    value = msgspec.json.decode(fields[key]) if key in fields else None
+    value = decode(fields[key]) if key in fields else None
     if not isinstance(value, str) or not value:
         raise Malformed(key, "the name of a model", value)
     return value
 
 
 def _flag(fields: dict[str, Raw], key: str, default: bool) -> bool:
-    value = msgspec.json.decode(fields[key]) if key in fields else None
+    value = decode(fields[key]) if key in fields else None
     if value is None:
         return default
     if not isinstance(value, bool):

@@ -1,5 +1,6 @@
 """From an ask to an upstream that answers: the plan of attempts, and what each failure means for the next."""
 
+import logging
 import random
 import time
 from collections.abc import Iterator, Sequence
@@ -13,6 +14,7 @@ from dragoman.accounts.choice import order, soonest
 from dragoman.accounts.pool import Pool, Seat
 from dragoman.canon import Failed, Failure
 from dragoman.catalog.directory import Model, Target
+from dragoman.catalog.providers import Provider
 from dragoman.gateway.ask import Asking, Outgoing
 from dragoman.gateway.call import Story
 from dragoman.wire.client import Client
@@ -21,6 +23,7 @@ from dragoman.wire.head import Block
 from dragoman.wire.origin import Timeouts
 from dragoman.wire.reply import Reply
 
+log = logging.getLogger("dragoman")
 ERROR_BODY_LIMIT = 1024 * 1024
 _PASSED_ON = (
     b"anthropic-beta",
@@ -35,6 +38,12 @@ _ELSEWHERE = frozenset({
     "unauthorized", "forbidden", "budget_spent", "unknown_model", "not_found", "rate_limited", "overloaded",
     "upstream_error", "upstream_timeout", "timeout", "method_not_allowed",
 })  # fmt: skip
+_OUR_TROUBLE = {
+    "unauthorized": "has a key that its provider refuses",
+    "forbidden": "is denied access by its provider",
+    "budget_spent": "is out of credit at its provider",
+}
+_NO_ENDPOINT = frozenset({"not_found", "method_not_allowed"})
 # what of several failures tells the client most, from most to least
 _TELLING = ("rate_limited", "overloaded", "upstream_timeout", "upstream_error", "unknown_model")
 
@@ -115,7 +124,7 @@ class Attempts:
             story.row.queue = sent - (story.row.route or 0.0) - (story.row.admit or 0.0)
             reply = await self._client.send(
                 endpoint.origin, b"POST", endpoint.target, headers, outgoing.body, timeouts=timeouts,
-                extra=_passed_on(ask, outgoing),
+                extra=_passed_on(ask, outgoing, seat.target.provider),
             )  # fmt: skip
             story.row.upstream = story.elapsed() - sent
             if reply.status < 300:
@@ -124,26 +133,30 @@ class Attempts:
             with reply:
                 failure = outgoing.dialect.read_error(reply.status, await reply.read(ERROR_BODY_LIMIT))
             failure.retry_after = _retry_after(reply) or failure.retry_after
+            spoken, first = outgoing.dialect.NAME, account.provider.dialects[0]
+            if failure.kind in _NO_ENDPOINT and outgoing.relayed and spoken != first:
+                account.does_not_speak(spoken)
+                return await self._attempt(seat, ask, timeouts, story)
         except WireError as error:
             failure = wire_failure(error)
         finally:
             if not kept:
                 account.give_back()
-        return self._blamed(failure, seat)
+        return self._blamed(failure, seat, story)
 
-    def _blamed(self, failure: Failure, seat: Seat) -> Failure:
+    def _blamed(self, failure: Failure, seat: Seat, story: Story) -> Failure:
         """The failure as the client may see it, after the account was rested for its part in it."""
         if failure.kind not in _ELSEWHERE:
             return failure
         account = seat.account
         account.failed_with(failure.kind, failure.message, seat.target.model, time.monotonic(), failure.retry_after)
-        if failure.kind in {"unauthorized", "forbidden", "budget_spent"}:  # the gateway's trouble, not the client's
-            what = {"unauthorized": "refused the key", "forbidden": "denied access", "budget_spent": "is out of credit"}
-            return Failure(
-                kind="upstream_error",
-                status=502,
-                message=f'{seat.target.name}: the provider {what[failure.kind]} of account "{account.name}"',
-            )
+        log.warning(
+            "%s at account %s: %s: %s", seat.target.name, account.name, failure.kind, failure.message,
+            extra={"request": story.row.request_id},
+        )  # fmt: skip
+        if failure.kind in _OUR_TROUBLE:  # the gateway's trouble, not the client's
+            message = f'{seat.target.name}: account "{account.name}" {_OUR_TROUBLE[failure.kind]}'
+            return Failure(kind="upstream_error", status=502, message=message)
         return failure
 
     def _timeouts(self, model: Model, seat: Seat, last: bool, stream: bool) -> Timeouts:
@@ -185,6 +198,12 @@ class Attempts:
                 status=404,
                 message=f'model "{model.name}": no account serves any of its targets ({names}): add an account',
             )
+        now = time.monotonic()
+        seats = [seat for target in targets for seat in self._pool.seats(target)]
+        rests = [(seat, seat.account.rest(seat.target.model, now)) for seat in seats]
+        if rests and all(rest is not None and rest.kind in _OUR_TROUBLE for _, rest in rests):
+            reasons = "; ".join(f'account "{s.account.name}" {_OUR_TROUBLE[r.kind]}' for s, r in rests if r is not None)
+            return Failure(kind="upstream_error", status=502, message=f'model "{model.name}": {reasons}')
         wait = self._soonest(model)
         return Failure(
             kind="rate_limited",
@@ -197,12 +216,15 @@ class Attempts:
         return soonest([s for tier in model.tiers for t in tier for s in self._pool.seats(t)], time.monotonic())
 
 
-def _passed_on(ask: Asking, outgoing: Outgoing) -> list[tuple[bytes, bytes]]:
-    """The client's headers that mean something to the provider; only where the provider speaks the client's dialect."""
-    if not outgoing.relayed:
-        return []
-    headers = ask.call.headers
-    return [(name, headers[name]) for name in _PASSED_ON if name in headers]
+def _passed_on(ask: Asking, outgoing: Outgoing, provider: Provider) -> list[tuple[bytes, bytes]]:
+    """The client's headers that mean something to the provider (only where it speaks the client's dialect), and the
+    version of the protocol."""
+    headers = ask.call.headers if outgoing.relayed else {}
+    passed = [(name, headers[name]) for name in _PASSED_ON if name in headers] if headers else []
+    if provider.version is not None:
+        name, ours = provider.version
+        passed.append((name.encode(), headers.get(name.encode()) or ours.encode()))
+    return passed
 
 
 def _timeouts(levels: Sequence[config.Timeouts], last: bool) -> tuple[Timeouts, bool]:

@@ -11,7 +11,7 @@ from msgspec import Struct
 from dragoman.access.principal import Principal
 from dragoman.canon import Failure
 from dragoman.config import State
-from dragoman.dialects.fields import Malformed
+from dragoman.dialects.fields import Malformed, decode
 from dragoman.dialects.ollama import models as ollama
 from dragoman.dialects.openai_responses import stored
 from dragoman.gateway import Gateway
@@ -181,8 +181,8 @@ class Pages:
 
     async def _show(self, ask: Ask) -> Page:
         try:
-            wanted = msgspec.json.decode(ask.body)
-        except msgspec.DecodeError:
+            wanted = decode(ask.body)
+        except Malformed:
             wanted = None
         name = (wanted.get("model") or wanted.get("name")) if isinstance(wanted, dict) else None
         if not isinstance(name, str):
@@ -237,7 +237,10 @@ class Pages:
                 "in_flight": account.in_flight,
                 "served": account.served,
                 "failed": account.failed,
-                "resting_s": account.resting(now),
+                "resting": {
+                    model: {"why": rest.kind, "for_s": round(rest.until - now, 3)}
+                    for model, rest in account.resting(now).items()
+                },
                 "last_error": account.last_error or None,
             }
             for account in self._gateway.serving.pool.accounts.values()
