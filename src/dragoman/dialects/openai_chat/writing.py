@@ -30,6 +30,7 @@ from dragoman.dialects.openai_chat.names import FIELD_NAMES, NAME
 from dragoman.dialects.openai_chat.parts import write_cache, write_content
 from dragoman.dialects.openai_chat.reading import is_legacy
 from dragoman.dialects.openai_chat.turns import LEGACY_ID, details_of, google_content, write_annotation
+from dragoman.dialects.openai_models import drop_refused, traits
 from dragoman.dialects.quirks import Quirks
 from dragoman.dialects.thinking import effort_for
 
@@ -59,6 +60,8 @@ def write_request(request: Request, quirks: Quirks) -> Written:
     body: JSON = {"model": request.model, "messages": _Messages(request, losses, quirks).write()}
     _tools(body, request, losses, quirks)
     _settings(body, request, losses, quirks)
+    if not losses.same_dialect:
+        drop_refused(body, request.model, body.get("reasoning_effort"), losses)
     _identity(body, request, losses, quirks)
     if losses.same_dialect and request.extra:
         body.update(request.extra)
@@ -85,19 +88,23 @@ def _settings(body: JSON, request: Request, losses: Losses, quirks: Quirks) -> N
             losses.note("stop")
     if request.audio_output is not None:
         body["audio"] = request.audio_output
-    if request.thinking is not None and (effort := _effort(request)) is not None:
+    if request.thinking is not None and (effort := _effort(request, losses)) is not None:
         body["reasoning_effort"] = effort
     if request.output is not None:
         _output(body, request.output, losses)
 
 
-def _effort(request: Request) -> str | None:
+def _effort(request: Request, losses: Losses) -> str | None:
     thinking = request.thinking
     if thinking is None:
         return None
-    if thinking.mode == "off":
-        return thinking.effort or "none"
-    return thinking.effort or effort_for(thinking.budget)
+    effort = thinking.effort or ("none" if thinking.mode == "off" else effort_for(thinking.budget))
+    if effort is None or losses.same_dialect:
+        return effort
+    said = traits(request.model).effort(effort)
+    if said is None and effort != "none":
+        losses.note("thinking")
+    return said
 
 
 def _output(body: JSON, output: OutputFormat, losses: Losses) -> None:

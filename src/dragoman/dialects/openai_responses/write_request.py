@@ -22,12 +22,14 @@ from dragoman.canon import (
 from dragoman.dialects import ids
 from dragoman.dialects.dialect import Written
 from dragoman.dialects.losses import Losses
+from dragoman.dialects.openai_models import drop_refused, traits
 from dragoman.dialects.openai_responses.content import write_content, write_input_part, write_output_part
 from dragoman.dialects.openai_responses.items import is_item
 from dragoman.dialects.openai_responses.name import NAME
 from dragoman.dialects.openai_responses.read_request import ENCRYPTED, INSTRUCTIONS, LOGPROBS, ResponsesRequest
 from dragoman.dialects.openai_responses.tools import Names, Place, write_tool_choice, write_tools
 from dragoman.dialects.quirks import Quirks
+from dragoman.dialects.thinking import effort_for
 
 CAN_SAY = frozenset(
     {
@@ -38,7 +40,6 @@ CAN_SAY = frozenset(
 _PLAIN = ("temperature", "top_p", "top_logprobs", "parallel_tool_calls", "service_tier", "metadata", "truncation")
 _OPENRESPONSES_ONLY = ("presence_penalty", "frequency_penalty")
 _LEAST_OUTPUT = 16  # tokens; the API refuses less
-_UNREASONING = ("gpt-3", "gpt-4", "chatgpt-4o")  # models that refuse `reasoning` and encrypted reasoning
 TIERS = frozenset({"auto", "default", "flex", "scale", "priority", "fast", "ultrafast"})
 
 
@@ -86,6 +87,7 @@ def write_settings(request: Request, quirks: Quirks, losses: Losses) -> JSON:
         _write_own(request, body, losses)
     else:
         _write_foreign(request, body, quirks, losses)
+        drop_refused(body, request.model, body.get("reasoning", {}).get("effort"), losses)
     return body
 
 
@@ -122,7 +124,7 @@ def _write_foreign(request: Request, body: JSON, quirks: Quirks, losses: Losses)
 
 
 def _reasons(model: str) -> bool:
-    return not model.rpartition("/")[2].startswith(_UNREASONING)
+    return bool(traits(model).efforts)
 
 
 def _write_text(request: Request) -> JSON:
@@ -150,8 +152,8 @@ def _write_reasoning(thinking: Thinking, request: Request, losses: Losses) -> JS
             losses.note("thinking")
         return {}
     reasoning: JSON = {}
-    if (effort := thinking.effort or _effort(thinking, request.model)) is not None:
-        reasoning["effort"] = effort
+    if (effort := thinking.effort or _effort(thinking)) is not None:
+        reasoning["effort"] = effort if request.dialect == NAME else traits(request.model).effort(effort)
     if thinking.summary is not None:
         reasoning["summary"] = thinking.summary
     elif thinking.visible and thinking.mode != "off":
@@ -160,16 +162,9 @@ def _write_reasoning(thinking: Thinking, request: Request, losses: Losses) -> JS
     return reasoning
 
 
-def _effort(thinking: Thinking, model: str) -> str | None:
+def _effort(thinking: Thinking) -> str | None:
     """The effort nearest to a budget of tokens, or to no thinking at all."""
-    if thinking.mode == "off" or thinking.budget == 0:
-        name = model.rpartition("/")[2]
-        if name.startswith(("o1", "o3", "o4")):
-            return "low"
-        return "minimal" if name == "gpt-5" or name.startswith("gpt-5-") else "none"
-    if thinking.budget is None or thinking.budget < 0:
-        return None
-    return "low" if thinking.budget < 4096 else "medium" if thinking.budget < 16384 else "high"
+    return "none" if thinking.mode == "off" else effort_for(thinking.budget)
 
 
 # messages into items
