@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from inspect import iscoroutinefunction
 
 import pytest
 import pytest_asyncio
@@ -10,9 +11,16 @@ import uvloop
 from dragoman.wire.client import Client
 
 
-@pytest.fixture(params=["asyncio", "uvloop"])
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if iscoroutinefunction(metafunc.function):
+        metafunc.parametrize("event_loop_policy", ["asyncio", "uvloop"], indirect=True)
+
+
+@pytest.fixture
 def event_loop_policy(request: pytest.FixtureRequest) -> asyncio.AbstractEventLoopPolicy:
-    return uvloop.EventLoopPolicy() if request.param == "uvloop" else asyncio.DefaultEventLoopPolicy()
+    if getattr(request, "param", "asyncio") == "uvloop":
+        return uvloop.EventLoopPolicy()
+    return asyncio.DefaultEventLoopPolicy()
 
 
 @pytest_asyncio.fixture

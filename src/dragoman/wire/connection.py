@@ -61,7 +61,6 @@ class Connection(asyncio.Protocol):
     __slots__ = (
         "_at",
         "_barren",
-        "_deadline",
         "_done",
         "_end",
         "_head",
@@ -84,6 +83,7 @@ class Connection(asyncio.Protocol):
         "_waiter",
         "_writable",
         "closed",
+        "deadline",
         "idle_limit",
         "place",
         "used",
@@ -112,7 +112,7 @@ class Connection(asyncio.Protocol):
         self._done = False
         self._keep = False
         self._junk = False
-        self._deadline = inf  # on the loop's clock: when the present wait is over
+        self.deadline = inf  # on the loop's clock: when the present wait is over
         self._end = inf  # when the whole exchange is
         self._timer: TimerHandle | None = None
         self._timer_at = inf
@@ -377,7 +377,7 @@ class Connection(asyncio.Protocol):
     # -- the clock
 
     def _wait(self, limit: float | None) -> None:
-        deadline = self._deadline = inf if limit is None else self._loop.time() + limit
+        deadline = self.deadline = inf if limit is None else self._loop.time() + limit
         if self._end < deadline:  # noqa: PLR1730  # min() costs three times this
             deadline = self._end
         if deadline < self._timer_at:
@@ -396,8 +396,8 @@ class Connection(asyncio.Protocol):
         reply = self._reply
         if now >= self._end and reply is not None:
             self._time_out("total", self._limits.total)
-        elif now < self._deadline:
-            self._set_timer(min(self._deadline, self._end))
+        elif now < self.deadline:
+            self._set_timer(min(self.deadline, self._end))
         elif reply is None:
             self.retire()
         elif not reply.status:

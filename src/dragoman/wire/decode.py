@@ -126,9 +126,12 @@ class _Brotli(_Bounded):
         try:
             if self._inner.is_finished():
                 raise BodyUndecodable("bytes after the end of a br body")
-            out.append(self._count(self._inner.process(data, output_buffer_limit=_STEP)))
-            while not self._inner.can_accept_more_data():
-                out.append(self._count(self._inner.process(b"", output_buffer_limit=_STEP)))
+            while True:
+                piece = self._inner.process(data, output_buffer_limit=_STEP)
+                out.append(self._count(piece))
+                if not piece and self._inner.can_accept_more_data():
+                    break  # `can_accept_more_data` alone is also true while output is held back
+                data = b""
         except brotli.error as error:
             raise BodyUndecodable("the body is not what its content-encoding says: br") from error
         return b"".join(out)

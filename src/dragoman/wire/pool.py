@@ -43,7 +43,7 @@ class Pool:
         self._total = total
         self._per_place = total if per_place is None else per_place
         self._count = 0
-        self._places: set[Place] = set()
+        self._places: dict[Place, None] = {}  # those with connections, in order
         self._standing: set[Connection] = set()
         self.queue: deque[_Waiter] = deque()  # while there is anybody in it, nobody may help himself
         self.closed = False
@@ -52,7 +52,6 @@ class Pool:
         """A connection to `place`: a free one, or, with `fresh` or where there is none, a new one."""
         if self.closed:
             raise ConnectionLost("the client is closed", before_first_byte=True)
-        self._places.add(place)
         if not self.queue or self._may_pass(place):
             if place.idle and not fresh:
                 return place.idle.pop()
@@ -130,7 +129,8 @@ class Pool:
         if place.count >= self._per_place:
             victim = place.idle[0] if place.idle else None
         elif self._count >= self._total:
-            victim = next((other.idle[0] for other in self._places if other.idle), None)
+            oldest = [other.idle[0] for other in self._places if other.idle]
+            victim = min(oldest, key=lambda connection: connection.deadline, default=None)
         else:
             self._reserve(place)
             return True
@@ -141,6 +141,7 @@ class Pool:
         return True
 
     def _reserve(self, place: Place) -> None:
+        self._places[place] = None
         place.count += 1
         self._count += 1
 
@@ -148,7 +149,7 @@ class Pool:
         place.count -= 1
         self._count -= 1
         if not place.count:
-            self._places.discard(place)
+            self._places.pop(place, None)
         if self.queue and not self.closed:
             self._serve()
 

@@ -5,6 +5,7 @@ Source: WHATWG HTML, section 9.2 "Server-sent events".
 
 from msgspec import Struct
 
+_BOM = b"\xef\xbb\xbf"  # allowed before the first frame
 LIMIT = 16 * 1024 * 1024  # bytes of one unfinished frame
 
 
@@ -20,62 +21,79 @@ class Event(Struct):
 
 
 class Frames:
-    """Cuts a byte stream into raw frames: the bytes up to and including a blank line, as they came."""
+    """Cuts a byte stream into raw frames: the bytes up to and including a blank line. CRLF and CR become LF."""
 
-    __slots__ = ("_rest",)
+    __slots__ = ("_parts", "_size")
 
     def __init__(self) -> None:
-        self._rest = b""
+        self._parts: list[bytes] = []  # of the unfinished frame; joined once it ends, so that long ones stay cheap
+        self._size = 0
 
     def feed(self, data: bytes) -> list[bytes]:
         """The frames that are whole now. Raises `FrameTooLong`."""
-        rest = self._rest
-        if rest:
-            data = rest + data
+        parts = self._parts
+        if parts:
+            if _ends_nothing(parts[-1], data):
+                self._keep(data)
+                return []
+            data = b"".join((*parts, data))
+            parts.clear()
+            self._size = 0
+        held = b""
         if b"\r" in data:
-            return self._feed_with_returns(data)
+            if data.endswith(b"\r"):  # may be half a CRLF: it waits
+                held = b"\r"
+                data = data[:-1]
+            data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         pieces = data.split(b"\n\n")
-        self._keep(pieces.pop())
+        rest = pieces.pop() + held
+        if rest:
+            self._keep(rest)
         return [piece + b"\n\n" for piece in pieces]
 
     def rest(self) -> bytes:
         """What came after the last whole frame."""
-        return self._rest
+        return b"".join(self._parts)
 
-    def _keep(self, rest: bytes) -> None:
-        if len(rest) > LIMIT:
+    def _keep(self, part: bytes) -> None:
+        self._size += len(part)
+        if self._size > LIMIT:
             raise FrameTooLong(f"a stream frame of more than {LIMIT} bytes")
-        self._rest = rest
+        self._parts.append(part)
 
-    def _feed_with_returns(self, data: bytes) -> list[bytes]:
-        """The same for lines that end in CRLF or CR. A CR at the very end may be half a CRLF: it waits."""
-        held = b"\r" if data.endswith(b"\r") else b""
-        text = data[: len(data) - len(held)].replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-        pieces = text.split(b"\n\n")
-        self._keep(pieces.pop() + held)
-        return [piece + b"\n\n" for piece in pieces]
+
+def _ends_nothing(before: bytes, data: bytes) -> bool:
+    """No blank line is complete with `data`, and nothing in it is to be rewritten."""
+    return b"\n\n" not in data and b"\r" not in data and not data.startswith(b"\n") and not before.endswith(b"\r")
 
 
 class Lines:
     """Cuts a byte stream into lines (NDJSON), without their ends; empty lines are dropped."""
 
-    __slots__ = ("_rest",)
+    __slots__ = ("_parts", "_size")
 
     def __init__(self) -> None:
-        self._rest = b""
+        self._parts: list[bytes] = []
+        self._size = 0
 
     def feed(self, data: bytes) -> list[bytes]:
         """The lines that are whole now. Raises `FrameTooLong`."""
-        pieces = (self._rest + data if self._rest else data).split(b"\n")
+        pieces = data.split(b"\n")
         rest = pieces.pop()
-        if len(rest) > LIMIT:
-            raise FrameTooLong(f"a line of more than {LIMIT} bytes")
-        self._rest = rest
+        if pieces and self._parts:
+            pieces[0] = b"".join((*self._parts, pieces[0]))
+            self._parts.clear()
+            self._size = 0
+        if rest:
+            self._size += len(rest)
+            if self._size > LIMIT:
+                raise FrameTooLong(f"a line of more than {LIMIT} bytes")
+            self._parts.append(rest)
         return [line for piece in pieces if (line := piece.strip())]
 
     def rest(self) -> bytes:
         """What came after the last line end: with NDJSON, the last line may have none."""
-        return self._rest.strip()
+        return b"".join(self._parts).strip()
 
 
 def parse(frame: bytes) -> Event | None:
@@ -84,7 +102,7 @@ def parse(frame: bytes) -> Event | None:
         return Event("", frame[6:-2])  # by far the most common: one data line and nothing else
     name = ""
     data: list[bytes] = []
-    for line in frame.split(b"\n"):
+    for line in frame.removeprefix(_BOM).split(b"\n"):
         key, _, value = line.partition(b":")
         value = value.removeprefix(b" ")
         if key == b"data":
