@@ -2,12 +2,13 @@
 
 What a connection can be, and what moves it on:
 
-| state     | bytes come                      | the client leaves         | the clock                       |
-|-----------|---------------------------------|---------------------------|---------------------------------|
-| idle      | parsed: reading                 | closed                    | closed after `KEEP_ALIVE`       |
-| reading   | parsed; whole: answering        | closed                    | closed `READ` after the last    |
-| answering | parsed and queued (pipelining)  | the answer is cancelled   | none                            |
-| closed    | dropped                         |                           |                                 |
+| state     | bytes come                      | the client leaves         | the clock                                  |
+|-----------|---------------------------------|---------------------------|--------------------------------------------|
+| idle      | parsed: reading                 | closed                    | closed after `KEEP_ALIVE`                  |
+| reading   | parsed; whole: answering        | closed                    | closed `READ` after its begin or last body |
+| answering | parsed and queued (pipelining)  | the answer is cancelled   | cut if the client takes nothing for `WRITE`|
+| refused   | dropped                         | closed                    | cut after `LINGER`                         |
+| closed    | dropped                         |                           | cut if the client takes nothing for `WRITE`|
 
 A gateway's requests are small and its answers begin late, so a body is read whole (up to the limit) before the
 application is asked, and the head of an answer goes out with its first bytes, in one write. A client that leaves
@@ -33,7 +34,9 @@ from dragoman.gateway.call import clean
 
 log = logging.getLogger("dragoman")
 KEEP_ALIVE = 75.0  # seconds an idle connection is kept
-READ = 60.0  # seconds a request may make no progress
+READ = 60.0  # seconds the head of a request may take, and its body may make no progress
+WRITE = 60.0  # seconds a client may take nothing of its answer
+LINGER = 5.0  # seconds a refused client is listened to: closed at once, it would lose the refusal to a reset
 HEAD_LIMIT = 64 * 1024  # bytes of a request line and headers
 HEADER_COUNT = 200
 PIPELINED = 16  # requests that may wait behind the one being answered
@@ -92,6 +95,7 @@ class Connection(asyncio.Protocol):
     __slots__ = (
         "_body",
         "_head_size",
+        "_in_head",
         "_last",
         "_listener",
         "_loop",
@@ -101,6 +105,7 @@ class Connection(asyncio.Protocol):
         "_refused",
         "_request",
         "_size",
+        "_stuck",
         "_task",
         "_timer",
         "_url",
@@ -118,7 +123,9 @@ class Connection(asyncio.Protocol):
         self._task: asyncio.Task[None] | None = None
         self._last = self._loop.time()
         self._reading = False
+        self._in_head = False
         self._refused = False
+        self._stuck = 0.0  # when the client stopped taking its answer
         self._request = Request()
         self._body: list[bytes] = []
         self._size = 0
@@ -135,13 +142,19 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._refused:
             return
-        self._last = self._loop.time()
+        if not self._in_head:
+            self._last = self._loop.time()
         try:
             self._parser.feed_data(data)
-        except HttpParserUpgrade:
-            self._refuse(400)
+        except HttpParserUpgrade as upgrade:
+            self._stay(data[upgrade.args[0] :])
         except HttpParserError as error:
-            self._refuse(self._request.refused if isinstance(error.__context__, Refusal) else 400)
+            if isinstance(error.__context__, Refusal):
+                self._refuse(self._request.refused)
+            elif self._reading:
+                self._refuse(400)
+            else:
+                self._refused = True  # bytes after a request that was to be the last: nobody asked anything
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._listener.connections.discard(self)
@@ -153,7 +166,21 @@ class Connection(asyncio.Protocol):
         if self._task is not None:
             self._task.cancel()
 
+    def _stay(self, rest: bytes) -> None:
+        """The client offers another protocol (Java's HTTP client offers h2c with every first request): the offer is
+        passed over, as RFC 9110, section 7.8 allows, and the request read as HTTP/1.1."""
+        request = self._request
+        offer = request.headers.pop(b"upgrade", b"")
+        if request.method == "CONNECT" or b"websocket" in offer.lower():
+            self._refuse(400)
+            return
+        request.headers.pop(b"connection", None)
+        lines = [b"%b: %b\r\n" % header for header in request.headers.items()]
+        self._parser = HttpRequestParser(self)
+        self.data_received(b"%b %b HTTP/1.1\r\n%b\r\n%b" % (request.method.encode(), self._url, b"".join(lines), rest))
+
     def pause_writing(self) -> None:
+        self._stuck = self._loop.time()
         self.writable = self._loop.create_future()
 
     def resume_writing(self) -> None:
@@ -169,17 +196,24 @@ class Connection(asyncio.Protocol):
         self._url = b""
         self._body = []
         self._size = self._head_size = 0
-        self._reading = True
+        self._reading = self._in_head = True
+        self._last = self._loop.time()
 
     def on_url(self, url: bytes) -> None:
         self._url += url
         self._count_head(len(url))
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        self._count_head(len(name) + len(value))
+        if not self._in_head:
+            return  # a trailer: it must not pass for a header (RFC 9110, section 6.5.1)
         headers = self._request.headers
         name = name.lower()
-        headers[name] = headers[name] + b", " + value if name in headers else value
-        self._count_head(len(name) + len(value))
+        if name in headers:
+            if name == b"host":
+                self._stop(400)
+            value = headers[name] + b", " + value
+        headers[name] = value
         if len(headers) > HEADER_COUNT:
             self._stop(431)
 
@@ -190,18 +224,21 @@ class Connection(asyncio.Protocol):
 
     def on_headers_complete(self) -> None:
         request, parser = self._request, self._parser
+        self._in_head = False
         request.method = parser.get_method().decode("ascii")
-        raw, _, query = self._url.partition(b"?")
-        path = raw.decode("latin-1")
-        if not path.startswith("/"):
-            path = "/" + path.partition("://")[2].partition("/")[2]  # the absolute form, as proxies are sent it
-        request.path = unquote(path) if "%" in path else path
-        request.query = query
-        request.keep_alive = parser.should_keep_alive() and parser.get_http_version() != "1.0"
+        request.path, request.query = _target(self._url)
+        version = parser.get_http_version()
+        request.keep_alive = parser.should_keep_alive() and version == "1.1"
+        if version == "1.1":
+            well = b"host" in request.headers
+        else:
+            well = version == "1.0" and b"transfer-encoding" not in request.headers
+        if not well:
+            self._stop(400)
         length = request.headers.get(b"content-length", b"0")
         if length.isdigit() and int(length) > self._listener.body_limit():
             self._stop(413)
-        if request.headers.get(b"expect", b"").lower() == b"100-continue" and self._task is None:
+        if self._task is None and version == "1.1" and request.headers.get(b"expect", b"").lower() == b"100-continue":
             self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def on_body(self, body: bytes) -> None:
@@ -211,6 +248,8 @@ class Connection(asyncio.Protocol):
             self._stop(413)
 
     def on_message_complete(self) -> None:
+        if self._parser.should_upgrade():
+            return  # see `_stay`
         self._reading = False
         body = self._body
         self._request.body = body[0] if len(body) == 1 else b"".join(body)
@@ -230,9 +269,11 @@ class Connection(asyncio.Protocol):
     def _refuse(self, status: int) -> None:
         """Whatever else comes is not read: the request at hand is answered with `status`, then the connection ends."""
         self._refused = True
-        self._request.refused = status
-        self._request.keep_alive = False
-        self._queue.append(self._request)
+        request = self._request
+        request.refused = status
+        request.keep_alive = False
+        request.path = request.path or _target(self._url)[0]
+        self._queue.append(request)
         if self._task is None:
             self._next()
 
@@ -255,7 +296,9 @@ class Connection(asyncio.Protocol):
         self._last = self._loop.time()
         if self.transport.is_closing():
             return
-        if not request.keep_alive or (self._listener.closing and not self._queue):
+        if request.refused:
+            self._linger()
+        elif not request.keep_alive or (self._listener.closing and not self._queue):
             self.transport.close()
         elif self._queue:
             self.transport.resume_reading()
@@ -265,11 +308,30 @@ class Connection(asyncio.Protocol):
         if self._task is None and not self._queue:
             self.transport.close()
 
+    def _linger(self) -> None:
+        """Tells the client that nothing more comes, and drops what it still sends, for a while."""
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self._timer.cancel()
+        self._timer = self._loop.call_later(LINGER, self.transport.abort)
+
     def _look_at_clock(self) -> None:
-        if self._task is None and self._loop.time() - self._last > (READ if self._reading else KEEP_ALIVE):
+        now = self._loop.time()
+        if self.writable is not None or self.transport.is_closing():
+            if now - max(self._stuck, self._last) > WRITE:
+                self.transport.abort()
+        elif self._task is None and now - self._last > (READ if self._reading else KEEP_ALIVE):
             self.transport.close()
-        else:
-            self._timer = self._loop.call_later(_TICK, self._look_at_clock)
+        self._timer = self._loop.call_later(_TICK, self._look_at_clock)
+
+
+def _target(url: bytes) -> tuple[str, bytes]:
+    """A request target's path, percent-decoded, and its query."""
+    raw, _, query = url.partition(b"?")
+    path = raw.decode("latin-1")
+    if not path.startswith("/"):
+        path = "/" + path.partition("://")[2].partition("/")[2]  # the absolute form, as proxies are sent it
+    return (unquote(path) if "%" in path else path), query
 
 
 class Response:
@@ -279,7 +341,7 @@ class Response:
     frames the body is written here. `extra` lines are added to every answer (CORS).
     """
 
-    __slots__ = ("_bare", "_chunked", "_connection", "_head", "_listener", "_request", "ended", "extra")
+    __slots__ = ("_bare", "_begun", "_chunked", "_connection", "_head", "_listener", "_request", "ended", "extra")
 
     def __init__(self, connection: Connection, request: Request, listener: Listener) -> None:
         self._connection = connection
@@ -288,12 +350,17 @@ class Response:
         self._head = b""
         self._chunked = False
         self._bare = request.method == "HEAD"
+        self._begun = False  # bytes of it have gone out
         self.ended = False
         self.extra = b""
 
     async def whole(self, status: int, head: bytes, body: bytes) -> None:
-        """The whole answer, in one write."""
-        head = self._lines(status, head, b"content-length: %d\r\n" % len(body))
+        """The whole answer, in one write. If another has begun, the connection is cut: no client takes that for an
+        end."""
+        if self._begun:
+            self.abort()
+            return
+        head = self._lines(status, head, b"" if status == 204 else b"content-length: %d\r\n" % len(body))
         self._connection.transport.write(head if self._bare else head + body)
         self.ended = True
 
@@ -306,7 +373,8 @@ class Response:
         if self._listener.closing:
             self._request.keep_alive = False
         end = b"\r\n" if self._request.keep_alive else b"connection: close\r\n\r\n"
-        return b"".join((_STATUS[status], self._listener.date(), head, self.extra, framing, end))
+        line = _STATUS.get(status) or b"HTTP/1.1 %d \r\n" % status
+        return b"".join((line, self._listener.date(), head, self.extra, framing, end))
 
     async def write(self, data: bytes) -> None:
         """A piece of the body, not empty; waits while the client is slow to take it."""
@@ -315,6 +383,7 @@ class Response:
         elif self._head:
             data = self._head + data
         self._head = b""
+        self._begun = True
         connection = self._connection
         connection.transport.write(data)
         if connection.writable is not None:
