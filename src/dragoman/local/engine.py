@@ -118,7 +118,8 @@ class Engine:
         command = [sys.executable, "-P", "-m", "dragoman.local.child", msgspec.json.encode(orders).decode()]
         if self._process is not None:
             self._process.wait()  # it has died, or it would not be replaced
-        with self._path("log").open("wb") as log:
+        with open(self._open("log"), "r+b") as log:  # noqa: PTH123 - a descriptor, not a path
+            log.truncate()
             self._process = subprocess.Popen(  # noqa: S603 - our own program
                 command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, start_new_session=True
             )
