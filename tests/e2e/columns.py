@@ -16,7 +16,7 @@ class Column:
 
     `thinker` is a model that thinks; `shows` says that its thinking can be seen, and `kept` finds in a request's body
     what the API wants back of it. `links`, `papers` and `stops`: it takes images by address, PDF documents, stop
-    sequences. `refusal`: how a refusal ends (`refusal` or `stop`); `errors`: the mid-stream errors it has.
+    sequences. `filters`: how an answer ends that its content filter cut.
     """
 
     name: str
@@ -32,11 +32,7 @@ class Column:
     papers: bool = True
     stops: bool = True
     result_images: bool = True
-    midstream: bool = True
-
-    @property
-    def base_path(self) -> str:
-        return self.account.get("provider", self.name)
+    filters: str = "content_filter"
 
 
 def _anthropic_kept(body: JSON) -> bool:
@@ -102,8 +98,18 @@ _ALL = (
         account={"project": "p", "region": "us-central1"},
         kept=_gemini_kept,
     ),
-    Column("ollama", "ollama", "llama-mock", "qwen3-mock", links=False, papers=False, result_images=False),
-    Column("cohere", "cohere", "command-mock", "command-a-reasoning-mock", papers=False, result_images=False),
+    Column(
+        "ollama", "ollama", "llama-mock", "qwen3-mock", filters="stop", links=False, papers=False, result_images=False
+    ),
+    Column(
+        "cohere",
+        "cohere",
+        "command-mock",
+        "command-a-reasoning-mock",
+        filters="error",
+        papers=False,
+        result_images=False,
+    ),
     Column(
         "bedrock",
         "bedrock",

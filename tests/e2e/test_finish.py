@@ -1,5 +1,9 @@
 """Why an answer ends: stop sequences, the token limit, refusals, filters."""
 
+import pytest
+
+SORRY = "I'm sorry, I can't help with that."
+
 
 def lossy(talk) -> str:
     return talk.headers.get("x-dragoman-lossy", "")
@@ -24,16 +28,31 @@ def test_a_stop_sequence_ends_an_answer(cell):
         assert lossy(talk) == ""
     else:
         assert said.text.endswith("word49")  # the upstream has none, which is told
-        assert lossy(talk) in ("stop", "stop_sequences", "stopSequences", "options.stop")
+        assert lossy(talk) in ("stop", "stop_sequences", "generationConfig.stopSequences", "options.stop")
     assert said.finish == "stop"
 
 
 def test_a_refusal_is_told(cell):
     said = cell.talk().user("refuse").reply()
-    assert said.finish in ("refusal", "stop", "content_filter")
-    assert "can't help" in (said.refusal or said.text) or said.finish in ("refusal", "content_filter")
+    if not cell.client.can_refuse:
+        # no word for it: what the model said of it, if anything, is the answer
+        assert said.finish == "stop"
+        assert said.text in (SORRY, "")
+    elif said.finish == "stop":
+        assert said.text == SORRY  # upstreams without refusals say it in plain text
+    else:
+        assert said.finish in ("refusal", "content_filter")
+        assert (said.refusal or said.text or SORRY) == SORRY
 
 
 def test_a_filtered_answer_is_told(cell):
-    said = cell.talk().user("filter").reply()
-    assert said.finish in ("content_filter", "refusal")
+    talk = cell.talk().user("filter")
+    if cell.column.filters == "error":
+        with pytest.raises(cell.client.failed):  # the provider says only that it failed
+            talk.reply()
+        return
+    said = talk.reply()
+    if cell.column.filters == "stop" or not cell.client.can_refuse:
+        assert said.finish == "stop"
+    else:
+        assert said.finish in ("content_filter", "refusal")

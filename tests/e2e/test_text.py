@@ -21,10 +21,8 @@ def test_text_is_answered(cell):
 def test_a_conversation_goes_on_and_every_letter_survives(cell):
     talk = cell.talk(system="Speak in riddles.").user("first")
     assert talk.reply().text == "You said: first"
-    text = (
-        'exact:häßlich 你好 😀 "quoted" \\back/ \u2028 \x85 \t <&> é '
+    text = 'exact:häßlich 你好 😀 "quoted" \\back/ \u2028 \x85 \t <&> é '
     text += "".join(f"word{i} " for i in range(100)) + "."
-    )
     assert talk.user(text).reply().text == text.removeprefix("exact:")
     asked = cell.fake.last.body.decode()
     assert "Speak in riddles." in asked

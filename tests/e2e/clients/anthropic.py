@@ -44,8 +44,10 @@ class AnthropicTalk(Talk):
         client = self.client(self._make)
         asked = self._asked()
         if not self.mode.stream:
-            raw_api = client.messages.with_raw_response
-            create = raw_api.parse if self.wishes.shape else raw_api.create
+            if self.wishes.shape:
+                parse = client.messages.parse(**asked)
+                return self._read(self.run(parse) if self.mode.asynchronous else parse)
+            create = client.messages.with_raw_response.create
             raw = self.run(create(**asked)) if self.mode.asynchronous else create(**asked)
             self.headers = raw.headers
             message = raw.parse()

@@ -13,6 +13,7 @@ class OllamaTalk(Talk):
     failed = ollama.ResponseError
     can_link = False
     can_paper = False
+    can_refuse = False  # `done_reason` is `stop` or `length`
     shows_errors = False
     result_images = False
 

@@ -1,6 +1,7 @@
 """The `openai` SDK, chat completions."""
 
 import base64
+from contextlib import AbstractContextManager
 from typing import Any
 
 import httpx2
@@ -54,20 +55,25 @@ class ChatTalk(Talk):
         elif self.mode.asynchronous:
             completion = self.run(self._astream(completions.stream(**asked)))
         else:
+            completion = None
             with completions.stream(**asked) as stream:
                 self.headers = stream._response.headers
-                text = "".join(_delta(event) for event in stream)
-                completion = stream.get_final_completion()
-            _same(text, completion)
+                with cut_short() as cut:
+                    text = "".join(_delta(event) for event in stream)
+                    completion = stream.get_final_completion()
+                    _same(text, completion)
+            completion = cut.completion or completion
         return self._read(completion)
 
     async def _astream(self, manager: Any) -> Any:
+        completion = None
         async with manager as stream:
             self.headers = stream._response.headers
-            text = "".join([_delta(event) async for event in stream])
-            completion = await stream.get_final_completion()
-        _same(text, completion)
-        return completion
+            with cut_short() as cut:
+                text = "".join([_delta(event) async for event in stream])
+                completion = await stream.get_final_completion()
+                _same(text, completion)
+        return cut.completion or completion
 
     def _asked(self) -> dict[str, Any]:
         wishes = self.wishes
@@ -123,6 +129,17 @@ class ChatTalk(Talk):
             model=completion.model,
             parsed=getattr(message, "parsed", None),
         )
+
+
+class cut_short(AbstractContextManager["cut_short"]):
+    """The SDK's stream helper raises for a whole reply that ended at a limit or a filter; this takes the reply."""
+
+    completion: Any = None
+
+    def __exit__(self, kind: object, error: object, _: object) -> bool:
+        if isinstance(error, openai.LengthFinishReasonError | openai.ContentFilterFinishReasonError):
+            self.completion = error.completion
+        return self.completion is not None
 
 
 def _part(part: str | Image | Link | Paper) -> dict[str, Any]:

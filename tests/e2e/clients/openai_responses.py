@@ -41,17 +41,14 @@ class ResponsesTalk(Talk):
             with responses.stream(**asked) as stream:
                 self.headers = stream._response.headers
                 events = list(stream)
-                response = stream.get_final_response()
-            _check(events, response)
+            response = _last(events)
         return self._read(response)
 
     async def _astream(self, manager: Any) -> Any:
         async with manager as stream:
             self.headers = stream._response.headers
             events = [event async for event in stream]
-            response = await stream.get_final_response()
-        _check(events, response)
-        return response
+        return _last(events)
 
     def _asked(self) -> dict[str, Any]:
         wishes = self.wishes
@@ -114,12 +111,17 @@ def _part(part: str | Image | Link | Paper) -> dict[str, Any]:
             return {"type": "input_file", "filename": name, "file_data": data_url("application/pdf", data)}
 
 
-def _check(events: list[Any], response: Any) -> None:
-    """The stream's own rules: events count from nothing, one end, and deltas that add up."""
+def _last(events: list[Any]) -> Any:
+    """The response, by the stream's own rules: events count from nothing, one end, and deltas that add up.
+
+    `get_final_response` knows only completed responses, so it is taken from the last event.
+    """
     assert [event.sequence_number for event in events] == list(range(len(events)))
     ends = [e.type for e in events if e.type in ("response.completed", "response.incomplete", "response.failed")]
-    assert ends == [events[-1].type]
+    assert ends == [events[-1].type], "the stream did not end properly"
+    response = events[-1].response
     told = "".join(e.delta for e in events if e.type == "response.output_text.delta")
     assert told == response.output_text
     called = "".join(e.delta for e in events if e.type == "response.function_call_arguments.delta")
     assert called == "".join(item.arguments for item in response.output if item.type == "function_call")
+    return response

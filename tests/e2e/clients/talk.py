@@ -124,7 +124,7 @@ class Talk:
     can_link: ClassVar[bool] = True
     can_paper: ClassVar[bool] = True
     can_stop: ClassVar[bool] = True
-    can_refuse: ClassVar[str] = "refusal"  # how a refusal finishes here
+    can_refuse: ClassVar[bool] = True  # it has words for refusals and filters
     shows_errors: ClassVar[bool] = True  # a failed tool result can be marked as such
     result_images: ClassVar[bool] = True
 
