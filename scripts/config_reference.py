@@ -1,0 +1,266 @@
+"""Writes docs/config.md: every key of the config file, its type and default from the types, its meaning from here.
+
+    python scripts/config_reference.py [--check]
+
+`--check` writes nothing, and fails where the page is not what it would write.
+"""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import inspect
+
+from dragoman import config
+from dragoman.dialects.quirks import Quirks
+
+PAGE = Path(__file__).parents[1] / "docs" / "config.md"
+HEAD = """\
+# The config file
+
+TOML. `dragoman serve --config FILE` names it; without that, `dragoman.toml` in the current folder is taken if it is
+there; without any, accounts are found in the environment (see [Providers](providers.md)).
+
+- Any string may be `env:NAME` (that environment variable) or `file:PATH` (that file's content; relative to the
+  config file). For keys that name a file, as `server.tls_cert`, `file:PATH` is the path itself.
+- Unknown keys are errors. Every error names file, key path and mend:
+  `dragoman.toml: accounts[1].max_in_flight: expected a whole number above 0, got "many"`.
+- A change of the file, or SIGHUP, reloads it within a second. No request is dropped; a bad new file is refused, and
+  the old one stays in force. What a reload does not change: `host`, `port`, `workers`, TLS, `proxy`, `ca_file`, and
+  the state directory.
+- `dragoman check` reads the file as `serve` would, and prints what it comes to, secrets masked.
+
+Keys marked *not yet* are read and checked, so that a file can be written for them, but nothing follows from them today.
+
+This page is generated from the types in `src/dragoman/config.py` by `scripts/config_reference.py`.
+
+## Example
+
+```toml
+[server]
+port = 4040
+
+[access]
+mode = "keys"
+
+[[accounts]]
+name = "openai-a"
+provider = "openai"
+key = "env:OPENAI_API_KEY"
+weight = 2
+
+[[accounts]]
+name = "openai-b"
+provider = "openai"
+key = "env:OPENAI_API_KEY_B"
+
+[[accounts]]
+name = "anthropic"
+provider = "anthropic"
+key = "env:ANTHROPIC_API_KEY"
+
+[[models]]
+name = "smart"
+targets = ["openai/gpt-5.2", "anthropic/claude-opus-5"]   # the second where the first fails
+
+[[models]]
+name = "cheap"
+targets = [["openai/gpt-5-nano", "anthropic/claude-haiku-4-5"]]   # equals, balanced
+```
+"""
+SECTIONS: dict[str, tuple[type[msgspec.Struct], str]] = {  # heading: the type of its keys, and a sentence
+    "[server]": (config.Server, "Where the gateway listens, and its limits."),
+    "timeouts": (
+        config.Timeouts,
+        "In `[server.timeouts]`, and as `timeouts = { … }` of an account or a model; the account's word goes before "
+        "the model's, the model's before the server's.",
+    ),
+    "[state]": (config.State, "What is kept, and where."),
+    "[access]": (config.Access, "Who may call."),
+    "[[accounts]]": (config.Account, "One credential at one provider, each."),
+    "[[models]]": (config.Model, "A public name for interchangeable targets, each."),
+    "price": (config.Price, "Of a model, in USD per million tokens. It goes before the built-in price table."),
+    "[[providers]]": (config.Provider, "A service that is not built in, or a built-in one changed, each."),
+    "quirks": (Quirks, "Of a provider: in what it differs from the maker of its dialect."),
+    "[[routes]]": (config.Route, "A public name for a choice among models, each."),
+    "constraints": (config.Constraints, "Of a route. *Not yet.*"),
+    "[voice]": (config.Voice, "Realtime sessions. *Not yet.*"),
+}
+MEANING = {
+    "Server.host": 'Where to listen. Anything but loopback needs `access.mode = "keys"`, or `--insecure-open`',
+    "Server.port": "Where to listen; 0: a free one, which is printed",
+    "Server.workers": "Processes that answer; about one a core",
+    "Server.tls_cert": "PEM file of the certificate chain, to serve https; with `tls_key`",
+    "Server.tls_key": "PEM file of its private key",
+    "Server.max_body_mb": "Larger requests are refused with 413",
+    "Server.drain_seconds": "On SIGTERM, how long running requests may take to finish",
+    "Server.log": "Lines for people, or JSON for machines, on standard error",
+    "Server.log_level": "The least that is logged",
+    "Server.cors_origins": 'Web origins whose pages may call; `["*"]`: any. Without it: any where access is by keys, '
+    "else only pages of this machine",
+    "Server.timeouts": "See below",
+    "Server.proxy": "HTTP proxy for calls to providers; without it, `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and "
+    "`NO_PROXY` of the environment",
+    "Server.ca_file": "PEM file of further certificate authorities for calls to providers",
+    "Timeouts.connect": "Until the connection stands, TLS included. Server's default: 5",
+    "Timeouts.first_byte": "Until the head of the reply, for an attempt that has an alternative (see "
+    "[Accounts](accounts.md)). Server's default: 15",
+    "Timeouts.idle": "Between two pieces of a reply. Server's default: 120",
+    "Timeouts.total": "For the whole attempt. Server's default: 600",
+    "State.dir": "Folder of the journal, the embedded database and the files that workers share",
+    "State.database": '`"sqlite"` (a file in `dir`), or `"postgresql://user:password@host/name"` (needs '
+    "`dragoman[postgres]`)",
+    "State.shared": '*Not yet*: each process keeps limits and cooldowns for itself (`"memory"`)',
+    "State.keep_days": "Ledger rows older than this are dropped",
+    "Access.mode": "Whether callers need a gateway key",
+    "Access.admin_key": "A key for `/dragoman/v1`, beside those made with `dragoman keys create --admin`",
+    "Provider.name": "The word before the slash in `provider/model-id`. A built-in name changes that provider",
+    "Provider.dialect": "What it speaks. A client of any other dialect is served through this one",
+    "Provider.base_url": "As an official SDK of that dialect takes it",
+    "Provider.auth": "How the account's key travels. Without it: as the dialect's maker wants it",
+    "Provider.headers": "Sent with every call",
+    "Provider.quirks": "See below",
+    "Provider.dialects": "Further dialects it speaks at the same base URL: their clients are relayed",
+    "Account.name": "Shown in `x-dragoman-account`, the ledger and the metrics",
+    "Account.provider": "A built-in provider or one of `[[providers]]`",
+    "Account.key": "The API key or bearer token",
+    "Account.base_url": "Instead of the provider's; the string that the provider's official SDK takes",
+    "Account.weight": "Its share among the accounts that could take a call",
+    "Account.max_in_flight": "Calls at a time; a full account is passed over",
+    "Account.rpm": "Requests a minute. *Not yet*: the provider's 429 and its `retry-after` are followed",
+    "Account.tpm": "Tokens a minute. *Not yet*, likewise",
+    "Account.region": "AWS region (default `us-east-1`), Google Cloud location (default `global`)",
+    "Account.models": "Only these model ids; without it: all",
+    "Account.headers": "Sent with every call",
+    "Account.timeouts": "See above",
+    "Account.api_version": "Azure: with it, the older deployment paths; without, the v1 paths",
+    "Account.deployments": "Azure, with `api_version`: model id = deployment, where they differ",
+    "Account.tenant_id": "Azure Entra: the tenant, in place of `key`, with the next two",
+    "Account.client_id": "Azure Entra: the application",
+    "Account.client_secret": "Azure Entra: its secret",
+    "Account.token_url": "Where tokens come from, if not the cloud's own place",
+    "Account.project": "Vertex: the Google Cloud project",
+    "Account.credentials": "Vertex: the service account's JSON (`file:sa.json`)",
+    "Account.access_key_id": "Bedrock, in place of `key`",
+    "Account.secret_access_key": "Bedrock",
+    "Account.session_token": "Bedrock, for temporary credentials",
+    "Account.gguf": 'Provider `local`: another model file (`"file:models/qwen.gguf"`)',
+    "Account.context_window": "Provider `local`: tokens of context to allocate",
+    "Price.input": "Input tokens that were in no cache",
+    "Price.cached_input": "Input tokens read from the provider's cache; without it: as `input`",
+    "Price.cache_write": "Input tokens written to the provider's cache; without it: as `input`",
+    "Price.output": "Output tokens, reasoning included",
+    "Price.audio_input": "Audio tokens in; without it: as `input`",
+    "Price.audio_output": "Audio tokens out; without it: as `output`",
+    "Model.name": "What clients ask for",
+    "Model.targets": "`provider/model-id`, in order of preference; a nested list is a set of equals, balanced by "
+    "their accounts' weights",
+    "Model.price": "See below",
+    "Model.context_window": "In tokens, shown in model lists",
+    "Model.max_output_tokens": "Shown in model lists",
+    "Model.capabilities": "As `tools`, `vision`, `json_schema`, `reasoning`, `audio`; shown in Ollama's lists",
+    "Model.quality": "A prior, 0 to 1, for routing. *Not yet*",
+    "Model.timeouts": "See above",
+    "Model.aliases": "Further names for it",
+    "Route.name": "What clients ask for",
+    "Route.models": "Names of models, or `provider/model-id`. Today they are tried in this order",
+    "Route.mode": "What to favour. *Not yet*",
+    "Route.constraints": "*Not yet*",
+    "Route.artifact": "*Not yet*",
+    "Constraints.max_cost_usd": "Of one request",
+    "Constraints.max_ttft_ms": "Until the first content",
+    "Constraints.max_total_ms": "Until the end",
+    "Constraints.min_quality": "",
+    "Constraints.needs": "Capabilities",
+    "Constraints.region": "",
+    "Constraints.providers": "",
+    "Voice.stt": "Speech to text",
+    "Voice.tts": "Text to speech",
+    "Voice.turn": "End of turn",
+    "Quirks.max_tokens_field": "openai-chat: the field that limits the output",
+    "Quirks.developer_role": "openai-chat: knows the role `developer`; else such messages go as `system`",
+    "Quirks.stream_usage": "openai-chat: understands `stream_options.include_usage`",
+    "Quirks.reasoning_field": "openai-chat: the message field that shows, and takes back, thinking text",
+    "Quirks.user_field": "openai-chat: the field for the end user's id",
+    "Quirks.strict_tools": "openai-chat: takes `strict` in function tools",
+    "Quirks.parallel_tool_calls": "openai-chat: takes `parallel_tool_calls`",
+    "Quirks.cache_control": "openai-chat: takes Anthropic's `cache_control` marks on content parts",
+    "Quirks.documents": "openai-chat: takes `file` parts",
+    "Quirks.sampling_extras": "openai-chat: takes `top_k`, `min_p` and `repetition_penalty`",
+    "Quirks.custom_tools": "openai-chat: takes tools of free text; else they are written as functions",
+    "Quirks.refuses": "Further top-level request fields it rejects: dropped, and named in `x-dragoman-lossy`",
+    "Quirks.max_stop": "The most stop sequences it takes",
+}
+_PLAIN = {
+    inspect.StrType: "string",
+    inspect.IntType: "whole number",
+    inspect.FloatType: "number",
+    inspect.BoolType: "true or false",
+    inspect.CustomType: "secret string",
+    inspect.AnyType: "any value",
+}
+
+
+def page() -> str:
+    """The page as it should be."""
+    return HEAD + "".join(_section(heading, *about) for heading, about in SECTIONS.items())
+
+
+def missing() -> set[str]:
+    """Keys that have no meaning here, and meanings that have no key."""
+    keys = {f"{kind.__name__}.{name}" for kind, _ in SECTIONS.values() for name in kind.__struct_fields__}
+    return keys ^ MEANING.keys()
+
+
+def _section(heading: str, kind: type[msgspec.Struct], sentence: str) -> str:
+    info = inspect.type_info(kind)
+    assert isinstance(info, inspect.StructType)
+    lines = [f"\n## {heading}\n\n{sentence}\n\n| key | value | default | |\n|---|---|---|---|\n"]
+    for field in info.fields:
+        meaning = MEANING.get(f"{kind.__name__}.{field.name}", "")
+        lines.append(f"| `{field.name}` | {_type(field.type)} | {_default(field)} | {meaning} |\n")
+    return "".join(lines)
+
+
+def _type(info: inspect.Type) -> str:
+    match info:
+        case inspect.UnionType():
+            return " or ".join(_type(each) for each in info.types if not isinstance(each, inspect.NoneType))
+        case inspect.LiteralType():
+            return ", ".join(f"`{value}`" for value in info.values)
+        case inspect.ListType():
+            return f"list of {_type(info.item_type)}s".replace("list of list of strings", "nested list")
+        case inspect.CollectionType():
+            return f"list of {_type(info.item_type)}s"
+        case inspect.DictType():
+            return f"table of {_type(info.value_type)}s"
+        case inspect.StructType():
+            return "table"
+        case inspect.IntType() | inspect.FloatType():
+            low = f" above {info.gt:g}" if info.gt is not None else f" from {info.ge:g}" if info.ge is not None else ""
+            return _PLAIN[type(info)] + low + (f" to {info.le:g}" if info.le is not None else "")
+    return _PLAIN[type(info)]
+
+
+def _default(field: inspect.Field) -> str:
+    if field.required:
+        return "required"
+    value: Any = field.default
+    if value is msgspec.NODEFAULT or value is None or isinstance(value, frozenset):
+        return ""
+    return f"`{msgspec.json.encode(value).decode()}`"
+
+
+def main() -> int:
+    if missing():
+        print("no such key, or no meaning given: " + ", ".join(sorted(missing())), file=sys.stderr)
+        return 1
+    if "--check" in sys.argv:
+        return int(PAGE.read_text() != page())
+    PAGE.write_text(page())
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
