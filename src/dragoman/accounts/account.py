@@ -12,6 +12,7 @@ from dragoman.wire.client import Client
 from dragoman.wire.head import Block
 
 EVERY_MODEL = ""
+_MOST_PREPARED = 1000
 # How long an account rests after a failure, in seconds: the first time, doubling with every further one in a row, and
 # at most. While it rests for a reason above the line, nothing is sent to it; below, only what no other takes.
 _REST = {
@@ -52,6 +53,7 @@ class Account:
         self.credential: Credential = credential(spec, provider)
         self._models = names(spec) if engine is not None and spec.models is None else spec.models
         self._endpoints: dict[tuple[str, str], Endpoint] = {}
+        self._prepared: dict[tuple[str, str, Block], tuple[Endpoint, Block]] = {}
         self._slowest: dict[str, float] = {}
         self._strikes: dict[str, int] = {}
         self._rests: dict[str, Rest] = {}
@@ -61,9 +63,9 @@ class Account:
         return self._models is None or model in self._models
 
     def available(self, model: str, now: float) -> bool:
-        """Whether a call for `model` may start now: served here, not resting, not full."""
+        """Whether a call for `model`, which is served here, may start now: not resting, not full."""
         limit = self.spec.max_in_flight
-        return self.serves(model) and (limit is None or self.in_flight < limit) and self.wait(model, now) <= 0
+        return (limit is None or self.in_flight < limit) and (not self._rests or self.wait(model, now) <= 0)
 
     def wait(self, model: str, now: float) -> float:
         """Seconds until something may be sent for `model`; 0 or less: now."""
@@ -102,14 +104,23 @@ class Account:
             endpoint = self._endpoints[path, model] = locate(self.provider, self.spec, path, model)
         return endpoint
 
-    async def reach(self, client: Client, path: str, model: str, body: bytes) -> tuple[Endpoint, Block]:
+    def prepared(self, path: str, model: str, content_type: Block) -> tuple[Endpoint, Block] | None:
+        """Endpoint and header lines, where they have been made and stay the same for every call."""
+        return self._prepared.get((path, model, content_type))
+
+    async def reach(
+        self, client: Client, path: str, model: str, body: bytes, content_type: Block
+    ) -> tuple[Endpoint, Block]:
         """Where `body` goes, and the header lines that prove us there. Raises `ConfigError`, `Failed`, `WireError`."""
         if self.engine is not None:
             running = await self.engine.ready()
             spec = structs.replace(self.spec, base_url=running.url)
-            return locate(self.provider, spec, path, model), running.headers
+            return locate(self.provider, spec, path, model), Block(running.headers + content_type)
         endpoint = self.endpoint(path, model)
-        return endpoint, await self.credential.headers(client, endpoint, body)
+        lines = Block(await self.credential.headers(client, endpoint, body) + content_type)
+        if self.credential.fixed and len(self._prepared) < _MOST_PREPARED:
+            self._prepared[path, model, content_type] = endpoint, lines
+        return endpoint, lines
 
     def took(self, model: str, seconds: float) -> None:
         """A whole reply of `model` took this long from the request to its end."""

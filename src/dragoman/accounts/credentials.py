@@ -25,13 +25,17 @@ _RENEW = 120.0  # seconds before its end that a token is renewed
 
 class Credential(Protocol):
     """Gives the header lines of one call: everything but host, framing, content type and what the client's own headers
-    add."""
+    add. `fixed`: they are the same for every call."""
+
+    fixed: bool
 
     async def headers(self, client: Client, endpoint: Endpoint, body: bytes) -> Block: ...
 
 
 class Fixed:
     """A key that travels in a header: the lines never change."""
+
+    fixed = True
 
     def __init__(self, lines: Block) -> None:
         self._lines = lines
@@ -42,6 +46,8 @@ class Fixed:
 
 class Signed:
     """AWS Signature Version 4: every call is signed."""
+
+    fixed = False
 
     def __init__(self, spec: config.Account, plain: Block) -> None:
         from dragoman.catalog import auth_aws
@@ -66,6 +72,8 @@ class Signed:
 
 class Token:
     """An OAuth access token, fetched when first needed and renewed before it ends; one fetch at a time."""
+
+    fixed = False
 
     def __init__(self, plain: Block, token_request: Callable[[], tuple[str, bytes]]) -> None:
         """`token_request` gives the token endpoint's URL and the form to post there."""

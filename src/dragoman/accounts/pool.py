@@ -14,6 +14,7 @@ class Seat(Struct, frozen=True):
 
     account: Account
     target: Target
+    lines: bytes  # the header lines that name them to the client
 
 
 class Pool:
@@ -44,13 +45,26 @@ class Pool:
                 mates = self._by_provider[account.provider.name]
                 mates[mates.index(account)] = before
 
+    def tier(self, targets: tuple[Target, ...]) -> list[Seat]:
+        """Every account that has one of `targets`, free or not."""
+        if len(targets) == 1:
+            return self.seats(targets[0])
+        return [seat for target in targets for seat in self.seats(target)]
+
     def seats(self, target: Target) -> list[Seat]:
         """Every account that has `target`, free or not."""
         seats = self._seats.get(target.name)
         if seats is None:
             accounts = self._by_provider.get(target.provider.name, ())
-            seats = [Seat(account, target) for account in accounts if account.serves(target.model)]
+            seats = [
+                Seat(account, target, _lines(account, target)) for account in accounts if account.serves(target.model)
+            ]
             if len(self._seats) > 10_000:
                 self._seats.clear()
             self._seats[target.name] = seats
         return seats
+
+
+def _lines(account: Account, target: Target) -> bytes:
+    text = f"x-dragoman-target: {target.name}\r\nx-dragoman-account: {account.name}\r\n"
+    return text.encode("latin-1", "replace")

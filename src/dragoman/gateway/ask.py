@@ -14,10 +14,11 @@ from dragoman import dialects
 from dragoman.accounts.pool import Seat
 from dragoman.canon import Failed, Failure, Request
 from dragoman.catalog.directory import Target
-from dragoman.dialects import seal
+from dragoman.dialects import openai_chat, openai_responses, seal
 from dragoman.dialects.dialect import Unsayable, Upstream
 from dragoman.dialects.fields import Malformed, decode
 from dragoman.dialects.ollama.hidden import HIDDEN_MARK
+from dragoman.dialects.openai_models import traits as openai_traits
 from dragoman.gateway.call import Call
 from dragoman.wire.head import Block, block
 
@@ -80,7 +81,7 @@ class Ask:
         self.stream = call.stream if call.stream is not None else _flag(self.fields, "stream", call.stream_default)
         self.pin: str | None = None
         self._request: Request | None = None
-        self._made: dict[tuple[str, str, bool], Outgoing] = {}
+        self._made: dict[tuple[str, str, str], Outgoing] = {}
 
     @property
     def withholds_usage(self) -> bool:
@@ -99,12 +100,25 @@ class Ask:
     def put_to(self, seat: Seat) -> Outgoing:
         """See `Asking`."""
         target = seat.target
-        spoken = seat.account.speaks(self.call.dialect.NAME)
+        spoken = self._spoken(seat)
         key = (target.provider.name, target.model, spoken)
         made = self._made.get(key)
         if made is None:
-            made = self._made[key] = (self._relayed(target) if spoken else None) or self._converted(target)
+            relayed = self._relayed(target) if spoken == self.call.dialect.NAME else None
+            made = self._made[key] = relayed or self._converted(target, spoken)
         return made
+
+    def _spoken(self, seat: Seat) -> str:
+        """The dialect to put the call in: the client's own where the account speaks it, else the provider's first; but
+        not Chat Completions to a model that would refuse the call there and takes it as a response."""
+        client, account, model = self.call.dialect.NAME, seat.account, seat.target.model
+        spoken = client if account.speaks(client) else seat.target.provider.dialects[0]
+        if spoken == openai_chat.NAME and account.speaks(openai_responses.NAME) and not openai_traits(model).chat_tools:
+            request = self._request = self._request or self.read()
+            thinks = request.thinking is None or request.thinking.mode != "off"
+            if request.tools and (thinks or openai_traits(model).effort("none") != "none"):
+                return openai_responses.NAME
+        return spoken
 
     def _relayed(self, target: Target) -> Outgoing | None:
         client = self.call.dialect
@@ -117,8 +131,8 @@ class Ask:
         client.retarget(fields, target.model, self.stream, target.provider.quirks)
         return Outgoing(client, client.path(target.model, self.stream), encode(fields))
 
-    def _converted(self, target: Target) -> Outgoing:
-        upstream = dialects.upstream(target.provider.dialects[0])
+    def _converted(self, target: Target, dialect: str) -> Outgoing:
+        upstream = dialects.upstream(dialect)
         if self._request is None:
             self._request = self.read()
         request = msgspec.structs.replace(self._request, model=target.model)

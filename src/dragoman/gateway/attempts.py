@@ -3,7 +3,7 @@
 import logging
 import random
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from types import TracebackType
 
 import msgspec
@@ -19,7 +19,6 @@ from dragoman.gateway.ask import Asking, Outgoing
 from dragoman.gateway.call import Story
 from dragoman.wire.client import Client
 from dragoman.wire.errors import ConnectFailed, ProxyFailed, TimedOut, TlsFailed, WireError
-from dragoman.wire.head import Block
 from dragoman.wire.origin import Timeouts
 from dragoman.wire.reply import Reply
 
@@ -78,36 +77,27 @@ class Attempts:
     async def answer(self, ask: Asking, model: Model, story: Story) -> Answer:
         """The first attempt that answers with success. Raises `Failed` with the failure that tells the client most."""
         failures: list[Failure] = []
-        for seat, last in self._plan(model, ask.pin):
-            story.row.attempts += 1
-            story.row.target, story.row.account = seat.target.name, seat.account.name
-            result = await self._attempt(seat, ask, self._timeouts(model, seat, last, ask.stream), story)
-            if isinstance(result, Answer):
-                return result
-            failures.append(result)
-            if result.kind not in _ELSEWHERE:
-                break
+        tried: list[Seat] = []
+        for tier in model.tiers:
+            while seats := self._free(tier, tried, ask.pin):
+                seat = seats[0]
+                last = len(seats) == 1 and tier is model.tiers[-1]
+                story.tries(seat)
+                result = await self._attempt(seat, ask, self._timeouts(model, seat, last, ask.stream), story)
+                if isinstance(result, Answer):
+                    return result
+                failures.append(result)
+                if result.kind not in _ELSEWHERE:
+                    raise Failed(result)
+                tried.append(seat)
         raise Failed(self._most_telling(failures, model))
 
-    def _plan(self, model: Model, pin: str | None) -> Iterator[tuple[Seat, bool]]:
-        """Whom to try, in order; the flag says that nobody is left after this one. Health is asked anew each time."""
-        tried: set[tuple[str, str]] = set()
-        for tier in model.tiers:
-            seats = self._seats(tier, tried, pin)
-            while seats:
-                seat = seats[0]
-                tried.add((seat.account.name, seat.target.model))
-                yield seat, len(seats) == 1 and tier is model.tiers[-1]
-                seats = self._seats(tier, tried, pin)
-
-    def _seats(self, tier: Sequence[Target], tried: set[tuple[str, str]], pin: str | None) -> list[Seat]:
-        now = time.monotonic()
-        seats = (
-            self._pool.seats(tier[0]) if len(tier) == 1 else [s for target in tier for s in self._pool.seats(target)]
-        )
+    def _free(self, tier: tuple[Target, ...], tried: list[Seat], pin: str | None) -> list[Seat]:
+        """Whom of the tier to try now, in order; health is asked anew each time."""
+        seats = self._pool.tier(tier)
         if tried:
-            seats = [seat for seat in seats if (seat.account.name, seat.target.model) not in tried]
-        seats = order(seats, now, random.random)
+            seats = [seat for seat in seats if seat not in tried]
+        seats = order(seats, time.monotonic(), random.random)
         if pin is not None:
             seats.sort(key=lambda seat: seat.account.name != pin)
         return seats
@@ -118,8 +108,11 @@ class Attempts:
         account.take()
         kept = False
         try:
-            endpoint, lines = await account.reach(self._client, outgoing.path, seat.target.model, outgoing.body)
-            headers = Block(lines + outgoing.content_type)
+            endpoint, headers = account.prepared(outgoing.path, seat.target.model, outgoing.content_type) or (
+                await account.reach(
+                    self._client, outgoing.path, seat.target.model, outgoing.body, outgoing.content_type
+                )
+            )
             sent = story.elapsed()
             story.row.queue = sent - (story.row.route or 0.0) - (story.row.admit or 0.0)
             reply = await self._client.send(
@@ -134,7 +127,7 @@ class Attempts:
                 failure = outgoing.dialect.read_error(reply.status, await reply.read(ERROR_BODY_LIMIT))
             failure.retry_after = _retry_after(reply) or failure.retry_after
             spoken, first = outgoing.dialect.NAME, account.provider.dialects[0]
-            if failure.kind in _NO_ENDPOINT and outgoing.relayed and spoken != first:
+            if failure.kind in _NO_ENDPOINT and spoken != first:
                 account.does_not_speak(spoken)
                 return await self._attempt(seat, ask, timeouts, story)
         except WireError as error:
@@ -180,8 +173,6 @@ class Attempts:
     def _most_telling(self, failures: list[Failure], model: Model) -> Failure:
         if not failures:
             return self._nobody_free(model)
-        if failures[-1].kind not in _ELSEWHERE:
-            return failures[-1]
         kinds = [failure.kind for failure in failures]
         kind = next((kind for kind in _TELLING if kind in kinds), kinds[-1])
         failure = failures[kinds.index(kind)]

@@ -10,10 +10,16 @@ from typing import Protocol
 from msgspec import Struct, field
 
 from dragoman.access.principal import Principal
+from dragoman.accounts.pool import Seat
 from dragoman.canon import Failure, Request, Usage
 from dragoman.dialects.dialect import Dialect, StreamWriter
 from dragoman.ledger.row import Row
 
+JSON_TYPE = b"application/json"
+_HEAD = (
+    b"content-type: %b\r\nx-request-id: %b\r\nx-dragoman-decision: dec%b\r\nx-dragoman-attempts: %d\r\n"
+    b"server-timing: admit;dur=%.3f, route;dur=%.3f, queue;dur=%.3f, upstream;dur=%.3f\r\n%b"
+)
 _PROCESS = secrets.token_hex(6)
 _COUNT = itertools.count()
 
@@ -65,12 +71,14 @@ class Story:
     in the row are milliseconds.
     """
 
-    __slots__ = ("_book", "_booked", "_started", "call", "out", "principal", "row", "usage")
+    __slots__ = ("_book", "_booked", "_id", "_seat", "_started", "call", "out", "principal", "row", "usage")
 
     def __init__(self, call: Call, out: Out, book: Callable[["Story"], None]) -> None:
         self._started = time.perf_counter()
         self._book = book
         self._booked = False
+        self._id = call.id.encode()
+        self._seat: Seat | None = None
         self.call = call
         self.out = out
         self.principal: Principal | None = None
@@ -90,21 +98,26 @@ class Story:
         self.usage = usage
         self.row.count(usage)
 
-    def head(self, content_type: str) -> bytes:
+    def tries(self, seat: Seat) -> None:
+        """One more attempt is made, on `seat`."""
+        row = self.row
+        row.attempts += 1
+        row.target, row.account = seat.target.name, seat.account.name
+        self._seat = seat
+
+    def head(self, content_type: bytes) -> bytes:
         """The headers every answered request carries (CONTRACT, "What every reply carries"), as lines."""
         row = self.row
-        text = (
-            f"content-type: {content_type}\r\nx-request-id: {row.request_id}\r\nx-dragoman-decision: {row.decision}\r\n"
-            f"x-dragoman-attempts: {row.attempts}\r\nserver-timing: admit;dur={row.admit or 0:.3f}, "
-            f"route;dur={row.route or 0:.3f}, queue;dur={row.queue or 0:.3f}, upstream;dur={row.upstream or 0:.3f}\r\n"
-        )
-        if row.target is not None:
-            text += f"x-dragoman-target: {row.target}\r\nx-dragoman-account: {row.account}\r\n"
+        head = _HEAD % (
+            content_type, self._id, self._id[3:], row.attempts,
+            row.admit or 0.0, row.route or 0.0, row.queue or 0.0, row.upstream or 0.0,
+            b"" if self._seat is None else self._seat.lines,
+        )  # fmt: skip
         if row.lossy:
-            text += f"x-dragoman-lossy: {clean(','.join(row.lossy))}\r\n"
-        return text.encode("latin-1", "replace")
+            head += f"x-dragoman-lossy: {clean(','.join(row.lossy))}\r\n".encode("latin-1")
+        return head
 
-    async def whole(self, status: int, content_type: str, body: bytes, extra: bytes = b"") -> None:
+    async def whole(self, status: int, content_type: bytes, body: bytes, extra: bytes = b"") -> None:
         """Books, and answers with a whole body."""
         self.row.status = status
         self.book()
@@ -118,7 +131,7 @@ class Story:
             extra += f"retry-after: {max(1, math.ceil(failure.retry_after))}\r\n"
             extra += f"retry-after-ms: {max(1, math.ceil(failure.retry_after * 1000))}\r\n"
         body = self.call.dialect.write_error(failure)
-        await self.whole(failure.status, "application/json", body, extra.encode())
+        await self.whole(failure.status, JSON_TYPE, body, extra.encode())
 
 
 def clean(value: str) -> str:

@@ -19,7 +19,7 @@ from dragoman.dialects.gemini import count as gemini_count
 from dragoman.dialects.gemini.path import count_path
 from dragoman.dialects.quirks import Quirks
 from dragoman.gateway.ask import Outgoing, encode
-from dragoman.gateway.call import Call, Story
+from dragoman.gateway.call import JSON_TYPE, Call, Story
 from dragoman.gateway.generate import find_model
 from dragoman.gateway.serving import Serving
 from dragoman.wire.errors import WireError
@@ -104,4 +104,4 @@ async def count(serving: Serving, story: Story) -> None:
     extra = b""
     if tokens is None:
         tokens, extra = estimate(ask.request), b"x-dragoman-estimated: 1\r\n"
-    await story.whole(200, "application/json", _COUNTING[story.call.dialect.NAME].write(tokens), extra)
+    await story.whole(200, JSON_TYPE, _COUNTING[story.call.dialect.NAME].write(tokens), extra)

@@ -11,7 +11,7 @@ from dragoman.dialects.embeddings import EmbeddingRequest
 from dragoman.dialects.fields import Malformed, decode
 from dragoman.gateway.ask import Outgoing, encode
 from dragoman.gateway.attempts import wire_failure
-from dragoman.gateway.call import Call, Story
+from dragoman.gateway.call import JSON_TYPE, Call, Story
 from dragoman.gateway.generate import check_losses, find_model
 from dragoman.gateway.serving import Serving
 from dragoman.wire.errors import WireError
@@ -38,10 +38,8 @@ class EmbedAsk:
         body = decode(call.body)
         if isinstance(body, dict):
             body.pop("dragoman", None)
-            if call.model is not None:
-                body["model"] = call.model
         self.request: EmbeddingRequest = _SURFACES[call.dialect.NAME].read_request(body)
-        self.model = self.request.model
+        self.model = call.model or self.request.model
 
     def put_to(self, seat: Seat) -> Outgoing:
         provider = seat.target.provider
@@ -78,4 +76,4 @@ async def embed(serving: Serving, story: Story) -> None:
         reply.model = reply.model or answer.seat.target.model
         story.used(Usage(input=reply.tokens or 0, estimated=reply.tokens is None))
         answer.seat.account.succeeded(answer.seat.target.model)
-        await story.whole(200, "application/json", _SURFACES[story.call.dialect.NAME].write_reply(reply, ask.request))
+        await story.whole(200, JSON_TYPE, _SURFACES[story.call.dialect.NAME].write_reply(reply, ask.request))

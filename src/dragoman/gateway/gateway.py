@@ -132,8 +132,7 @@ class Gateway:
         row = story.row
         row.total = story.elapsed()
         if story.usage is not None and row.target is not None:
-            provider, _, model = row.target.partition("/")
-            price = self.serving.prices.find(provider, model)
+            price = self.serving.price(row.target)
             row.cost = None if price is None else cost(story.usage, price)
         try:
             self._journal.append(row)

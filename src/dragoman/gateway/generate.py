@@ -51,6 +51,12 @@ async def find_model(serving: Serving, name: str, story: Story) -> Model:
                 param="model",
             )
         )
+    principal = story.principal
+    if principal is not None and principal.budget is not None:
+        unpriced = [t.name for tier in model.tiers for t in tier if serving.price(t.name) is None]
+        if unpriced:
+            message = f"{unpriced[0]} has no known price, and this key has a budget: set price in [[models]]"
+            raise Failed(Failure(kind="unknown_price", status=400, message=message, param="model"))
     story.row.route = story.elapsed() - (story.row.admit or 0.0)
     return model
 

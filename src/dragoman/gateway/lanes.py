@@ -10,7 +10,7 @@ from dragoman.canon import Begin, Broken, End, Event, Failed, Failure, Request, 
 from dragoman.dialects.dialect import Seen, StreamReader, StreamWriter
 from dragoman.dialects.fields import Malformed
 from dragoman.gateway.attempts import Answer, wire_failure
-from dragoman.gateway.call import Story
+from dragoman.gateway.call import JSON_TYPE, Story
 from dragoman.gateway.tap import Tap
 from dragoman.wire.errors import WireError
 from dragoman.wire.reply import Reply
@@ -30,7 +30,7 @@ async def relay_whole(story: Story, answer: Answer) -> None:
     if usage is not None:
         story.used(usage)
     content_type = answer.reply.header(b"content-type") or b"application/json"
-    await story.whole(200, content_type.decode("latin-1"), body)
+    await story.whole(200, content_type, body)
 
 
 async def convert_whole(story: Story, answer: Answer) -> None:
@@ -47,7 +47,7 @@ async def convert_whole(story: Story, answer: Answer) -> None:
     if reply.usage is not None:
         story.used(reply.usage)
     body = story.call.dialect.write_reply(reply, answer.outgoing.read_request())
-    await story.whole(200, "application/json", body)
+    await story.whole(200, JSON_TYPE, body)
 
 
 async def relay_stream(story: Story, answer: Answer, withhold_usage: bool) -> None:
@@ -56,7 +56,7 @@ async def relay_stream(story: Story, answer: Answer, withhold_usage: bool) -> No
     seen = Seen(withhold_usage=withhold_usage)
     tap = Tap(dialect, seen)
     data = await _first(reply)
-    await out.start(200, story.head(dialect.STREAM_TYPE))
+    await out.start(200, story.head(dialect.STREAM_TYPE.encode()))
     story.row.ttft = story.elapsed()
     pieces = 0
     failure: Failure | None = None
@@ -93,7 +93,7 @@ async def convert_stream(story: Story, answer: Answer) -> None:
     reader: StreamReader = answer.outgoing.dialect.StreamReader()
     writer: StreamWriter = (call.writer or call.dialect.StreamWriter)(answer.outgoing.read_request())
     data = await _first(reply)
-    await out.start(200, story.head(call.stream_type or call.dialect.STREAM_TYPE))
+    await out.start(200, story.head((call.stream_type or call.dialect.STREAM_TYPE).encode()))
     story.row.ttft = story.elapsed()
     usage: Usage | None = None
     count = 0

@@ -4,14 +4,14 @@ import asyncio
 import logging
 import time
 
-import msgspec
-
 from dragoman.accounts.account import Account
 from dragoman.accounts.pool import Pool
 from dragoman.canon import Failed
 from dragoman.config import ConfigError
+from dragoman.dialects.fields import Malformed, decode
 from dragoman.wire.client import Client
 from dragoman.wire.errors import WireError
+from dragoman.wire.head import Block
 from dragoman.wire.origin import Timeouts
 
 log = logging.getLogger("dragoman")
@@ -55,7 +55,7 @@ class Offers:
     async def _ask(self, account: Account) -> frozenset[str] | None:
         path = _PATHS.get(account.provider.dialects[0], "/models")
         try:
-            endpoint, headers = await account.reach(self._client, path, "", b"")
+            endpoint, headers = await account.reach(self._client, path, "", b"", Block())
             reply = await self._client.send(endpoint.origin, b"GET", endpoint.target, headers, timeouts=_TIMEOUTS)
             with reply:
                 body = await reply.read(8 * 1024 * 1024)
@@ -69,11 +69,13 @@ def _ids(body: bytes) -> frozenset[str] | None:
     """The model ids in a list of any dialect: OpenAI's and Anthropic's `data[].id`, Gemini's and Ollama's
     `models[].name`."""
     try:
-        answer = msgspec.json.decode(body)
-    except msgspec.DecodeError:
+        answer = decode(body)
+    except Malformed:
         return None
     if not isinstance(answer, dict):
         return None
     entries = answer.get("data") or answer.get("models") or []
+    if not isinstance(entries, list):
+        return None
     names = (entry.get("id") or entry.get("name") for entry in entries if isinstance(entry, dict))
     return frozenset(name.removeprefix("models/") for name in names if isinstance(name, str))

@@ -12,10 +12,10 @@ from msgspec import Raw
 from dragoman import dialects
 from dragoman.accounts.pool import Seat
 from dragoman.canon import Failed, Failure, Usage
-from dragoman.dialects.fields import Malformed
+from dragoman.dialects.fields import Malformed, decode
 from dragoman.gateway.ask import JSON_LINE, Outgoing, encode
 from dragoman.gateway.attempts import wire_failure
-from dragoman.gateway.call import Call, Story
+from dragoman.gateway.call import JSON_TYPE, Call, Story
 from dragoman.gateway.generate import find_model
 from dragoman.gateway.serving import Serving
 from dragoman.wire.errors import WireError
@@ -71,9 +71,9 @@ async def relay(serving: Serving, story: Story) -> None:
     model = await find_model(serving, ask.model, story)
     with await serving.attempts.answer(ask, model, story) as answer:
         reply = answer.reply
-        content_type = (reply.header(b"content-type") or b"application/octet-stream").decode("latin-1")
+        content_type = reply.header(b"content-type") or b"application/octet-stream"
         try:
-            if content_type.startswith("application/json"):
+            if content_type.startswith(JSON_TYPE):
                 body = await reply.read(_JSON_LIMIT)
                 story.used(_usage(body))
                 await story.whole(200, content_type, body)
@@ -84,7 +84,7 @@ async def relay(serving: Serving, story: Story) -> None:
         answer.seat.account.succeeded(answer.seat.target.model)
 
 
-async def _stream(story: Story, reply: Reply, content_type: str) -> None:
+async def _stream(story: Story, reply: Reply, content_type: bytes) -> None:
     """Bytes as they come. A break cannot be told in them: the connection is cut, which no client takes for an end."""
     data = await reply.decoded()
     story.row.status = 200
@@ -113,7 +113,7 @@ def _fields(body: bytes) -> dict[str, Raw]:
 
 def _json_model(body: bytes) -> str | None:
     value = _fields(body).get("model")
-    model = msgspec.json.decode(value) if value is not None else None
+    model = decode(value) if value is not None else None
     if model is not None and not isinstance(model, str):
         raise Malformed("model", "the name of a model", model)
     return model
@@ -124,7 +124,7 @@ def _usage(body: bytes) -> Usage:
     try:
         usage = msgspec.json.decode(body).get("usage") or {}
         return Usage(input=int(usage.get("input_tokens", 0)), output=int(usage.get("output_tokens", 0)))
-    except (msgspec.DecodeError, AttributeError, TypeError, ValueError):
+    except (msgspec.DecodeError, AttributeError, TypeError, ValueError, OverflowError, RecursionError):
         return Usage()
 
 

@@ -3,7 +3,7 @@
 from dragoman import config
 from dragoman.accounts.pool import Pool
 from dragoman.catalog.directory import Directory
-from dragoman.catalog.prices import PriceBook
+from dragoman.catalog.prices import Price, PriceBook
 from dragoman.gateway.attempts import Attempts
 from dragoman.gateway.offers import Offers
 from dragoman.wire.client import Client
@@ -15,10 +15,15 @@ class Serving:
     def __init__(self, settings: config.Config, client: Client, former: "Serving | None" = None) -> None:
         """Raises `ConfigError`."""
         self.settings = settings
-        self.prices = PriceBook(settings)
-        self.directory = Directory(settings, self.prices)
+        self._prices = PriceBook(settings)
+        self.directory = Directory(settings, self._prices)
         self.pool = Pool(settings, self.directory)
         if former is not None:
             self.pool.inherit(former.pool)
         self.offers = Offers(client, self.pool)
         self.attempts = Attempts(client, self.pool, settings.server.timeouts)
+
+    def price(self, target: str) -> Price | None:
+        """What `provider/model-id` costs now; None where nobody knows."""
+        provider, _, model = target.partition("/")
+        return self._prices.find(provider, model)

@@ -56,7 +56,10 @@ def judge(headers: dict[bytes, bytes], settings: config.Config) -> Access:
 
 def _is_local_origin(origin: str) -> bool:
     """A page of this machine, or no web page at all (an editor's or desktop app's own scheme)."""
-    parts = urlsplit(origin)
+    try:
+        parts = urlsplit(origin)
+    except ValueError:
+        return False
     return parts.hostname in _LOCAL if parts.scheme in {"http", "https"} else bool(parts.scheme)
 
 
