@@ -330,20 +330,20 @@ def test_tool_choices(choice, strict, calling):
 @pytest.mark.parametrize(
     ("model", "thinking", "written"),
     [
-        ("gemini-3-pro", Thinking(effort="max"), {"thinkingLevel": "HIGH"}),
-        ("gemini-3-pro", Thinking(effort="minimal"), {"thinkingLevel": "LOW"}),
+        ("gemini-3-pro", Thinking(effort="max"), {"includeThoughts": True, "thinkingLevel": "HIGH"}),
+        ("gemini-3-pro", Thinking(effort="minimal"), {"includeThoughts": True, "thinkingLevel": "LOW"}),
         ("gemini-3-flash", Thinking(effort="none"), {"thinkingLevel": "MINIMAL"}),
         (
             "gemini-3-flash",
             Thinking(mode="on", budget=8192, visible=True),
             {"includeThoughts": True, "thinkingLevel": "MEDIUM"},
         ),
-        ("gemini-3-flash", Thinking(mode="adaptive"), None),
-        ("gemini-2.5-flash", Thinking(effort="low"), {"thinkingBudget": 2048}),
+        ("gemini-3-flash", Thinking(mode="adaptive"), {"includeThoughts": True}),
+        ("gemini-2.5-flash", Thinking(effort="low", visible=False), {"includeThoughts": False, "thinkingBudget": 2048}),
         ("gemini-2.5-flash", Thinking(mode="off"), {"thinkingBudget": 0}),
         ("gemini-2.5-pro", Thinking(mode="off"), {"thinkingBudget": 128}),
-        ("gemini-2.5-flash", Thinking(mode="on", budget=60_000), {"thinkingBudget": 24_576}),
-        ("gemini-2.5-flash", Thinking(mode="adaptive"), {"thinkingBudget": -1}),
+        ("gemini-2.5-flash", Thinking(mode="on", budget=60_000), {"includeThoughts": True, "thinkingBudget": 24_576}),
+        ("gemini-2.5-flash", Thinking(mode="adaptive"), {"includeThoughts": True, "thinkingBudget": -1}),
     ],
 )
 def test_thinking_in_the_words_of_the_models_generation(model, thinking, written):

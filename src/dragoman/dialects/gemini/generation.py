@@ -12,7 +12,7 @@
 | output                     | responseMimeType, responseJsonSchema (read also from responseSchema)                |
 | thinking.budget            | thinkingConfig.thinkingBudget (0 off, -1 adaptive)                                  |
 | thinking.effort            | thinkingConfig.thinkingLevel; a budget for Gemini 2                                 |
-| thinking.visible           | thinkingConfig.includeThoughts                                                      |
+| thinking.visible           | thinkingConfig.includeThoughts; true where another dialect asks without saying      |
 | extra                      | speechConfig, mediaResolution, imageConfig, …, as `generationConfig.<name>`         |
 """
 
@@ -137,6 +137,8 @@ def _write_thinking(thinking: Thinking, request: Request, losses: Losses) -> JSO
             config["thinkingLevel"] = thinking.effort.upper()
         return config | (thinking.extra or {})
     losses.carry(config, thinking.extra, "thinking")
+    if thinking.visible is None:
+        config["includeThoughts"] = True  # who asks elsewhere for thinking may see it without saying so
     series = generation(request.model)
     if series is not None and series < 3:
         if (budget := _budget(thinking, request)) is not None:
