@@ -29,8 +29,14 @@ class Cell:
 
     @property
     def shows_thinking(self) -> bool:
-        """Azure is relayed to in its own dialect: only its responses show thinking, its chat completions don't."""
-        return self.column.shows or (self.column.name == "azure" and self.row.startswith("openai-responses"))
+        """Whether thinking that was asked for can be seen.
+
+        Azure's responses show it, its chat completions don't. OpenAI's responses show it only to who asks to see it,
+        for which chat completions have no word.
+        """
+        if self.column.name == "openai-responses":
+            return self.client.can_ask_to_see
+        return self.column.shows or (self.column.name == "azure" and self.client.surface == "openai-responses")
 
     def talk(self, model: str | None = None, **wishes: Any) -> Any:
         """A conversation through this cell."""

@@ -93,7 +93,7 @@ class AnthropicTalk(Talk):
         if wishes.stop:
             asked["stop_sequences"] = wishes.stop
         if wishes.think:
-            asked["thinking"] = {"type": "enabled", "budget_tokens": 2048}
+            asked["thinking"] = {"type": "enabled", "budget_tokens": 2048, "display": "summarized"}
         if wishes.shape:
             asked["output_format"] = wishes.shape
         return asked

@@ -30,6 +30,7 @@ class ChatTalk(Talk):
     surface = "openai-chat"
     rate_limited = openai.RateLimitError
     failed = openai.APIError
+    can_ask_to_see = False
     shows_errors = False
     result_images = False
 

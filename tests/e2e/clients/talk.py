@@ -125,6 +125,7 @@ class Talk:
     can_paper: ClassVar[bool] = True
     can_stop: ClassVar[bool] = True
     can_refuse: ClassVar[bool] = True  # it has words for refusals and filters
+    can_ask_to_see: ClassVar[bool] = True  # thinking
     shows_errors: ClassVar[bool] = True  # a failed tool result can be marked as such
     result_images: ClassVar[bool] = True
 
