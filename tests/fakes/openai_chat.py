@@ -75,6 +75,7 @@ def _check(fake: "OpenAI", body: JSON) -> None:
         )
     if fake.reasoning_field is None:
         rules.sampling(body)
+        rules.chat_tools(body)
     rules.between(body, "n", 1, 128)
     rules.between(body, "max_tokens", 1, 1 << 30)
     rules.between(body, "max_completion_tokens", 1, 1 << 30)

@@ -115,20 +115,25 @@ def _completed(body: JSON) -> JSON:
     """The body with what the SDK's types require but the API fills in."""
     full = dict(body)
     if isinstance(body.get("tools"), list):
-        full["tools"] = [
-            {"strict": None, "parameters": None, **tool}
-            if isinstance(tool, dict) and tool.get("type") == "function"
-            else tool
-            for tool in body["tools"]
-        ]
+        full["tools"] = [_complete_tool(tool) if isinstance(tool, dict) else tool for tool in body["tools"]]
     if isinstance(body.get("input"), list):
         full["input"] = [_complete_item(item, i) for i, item in enumerate(body["input"])]
     return full
 
 
+def _complete_tool(tool: JSON) -> JSON:
+    if tool.get("type") == "function":
+        return {"strict": None, "parameters": None, **tool}
+    if tool.get("type") == "web_search":
+        return {k: v for k, v in tool.items() if k != "search_content_types"}  # the API takes it of Codex
+    return tool
+
+
 def _complete_item(item: Any, index: int) -> Any:
     if isinstance(item, dict) and item.get("type") == "custom_tool_call":
         return {k: v for k, v in item.items() if k != "status"}  # the API shows and takes it, the SDK does not know it
+    if isinstance(item, dict) and item.get("role") in ("user", "developer", "system"):
+        return {k: v for k, v in item.items() if k != "id"}  # the same: Codex names its messages
     if not isinstance(item, dict) or item.get("role") != "assistant" or not isinstance(item.get("content"), list):
         return item
     content = []

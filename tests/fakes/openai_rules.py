@@ -146,6 +146,20 @@ def sampling(body: JSON) -> None:
         )
 
 
+def chat_tools(body: JSON) -> None:
+    """Newer models call functions in chat completions only without thinking, which is on unless it is switched off."""
+    found = re.match(r"gpt-(\d+)(?:\.(\d+))?", body["model"])
+    version = (int(found[1]), int(found[2] or 0)) if found and "-chat" not in body["model"] else (0, 0)
+    effort = body.get("reasoning_effort", "none" if version < (5, 4) else "medium")
+    if version >= (5, 2) and body.get("tools") and effort != "none":
+        raise Refused(
+            400,
+            f"Function tools with reasoning_effort are not supported for {body['model']} in /v1/chat/completions. To "
+            "use function tools, use /v1/responses or set reasoning_effort to 'none'.",
+            param="reasoning_effort",
+        )
+
+
 def unsupported(field: str) -> None:
     """Raise `Refused`: the model does not take the parameter."""
     raise Refused(
