@@ -180,7 +180,7 @@ STREAMS: dict[str, list[Any]] = {
 }  # fmt: skip
 
 
-def _frames(name: str, events: list[Any]) -> list[bytes]:
+def framed(name: str, events: list[Any]) -> list[bytes]:
     """The events as this provider frames them."""
     if name == "bedrock":
         return [
@@ -245,7 +245,12 @@ class Providers(Client):
         fate = draw.choice(["error", "error", "mutant", "garbage", "cut", "wire"]) if self.odd else "well"
         if fate == "wire":
             raise draw.choice(
-                [ConnectFailed("refused"), ConnectionLost("gone"), TimedOut("first_byte", 1, "test"), BodyTruncated("x")]
+                [
+                    ConnectFailed("refused"),
+                    ConnectionLost("gone"),
+                    TimedOut("first_byte", 1, "test"),
+                    BodyTruncated("x"),
+                ]
             )
         if fate == "error":
             status = draw.choice([400, 401, 402, 403, 404, 408, 409, 413, 422, 429, 499, 500, 502, 503, 504, 529])
@@ -264,7 +269,7 @@ class Providers(Client):
             value = mutate(draw, value)
         if streamed:
             try:
-                pieces = _frames(name, value)
+                pieces = framed(name, value)
             except (TypeError, ValueError, AttributeError):
                 pieces = [b"data: nonsense\n\n"]
         else:
@@ -297,7 +302,7 @@ def _reply(status: int, pieces: list[bytes], error: WireError | None = None) -> 
 
 _SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 _PNG = "iVBORw0KGgo="
-_BODIES: dict[str, Any] = {
+BODIES: dict[str, Any] = {
     "/v1/chat/completions": {
         "model": "m", "stream": False, "stream_options": {"include_usage": True}, "temperature": 0.5, "top_p": 1, "n": 1,
         "stop": ["x"], "seed": 1, "logit_bias": {"1": 2}, "max_completion_tokens": 50, "reasoning_effort": "low",
@@ -377,13 +382,13 @@ _BODIES: dict[str, Any] = {
     "/v1/images/generations": {"model": "m", "prompt": "x"},
     "/api/show": {"model": "m", "verbose": True},
 }  # fmt: skip
-_BODIES["/v1/messages/count_tokens"] = {k: v for k, v in _BODIES["/v1/messages"].items() if k != "max_tokens"}
-_BODIES["/v1beta/models/m:countTokens"] = {"contents": _BODIES["/v1beta/models/m:generateContent"]["contents"]}
-_BODIES["/v1/responses/input_tokens"] = _BODIES["/v1/responses"]
-_BODIES["/v1beta/models/m:streamGenerateContent"] = _BODIES["/v1beta/models/m:generateContent"]
-_BODIES["/v1beta/models/m:streamGenerateContent?alt=sse"] = _BODIES["/v1beta/models/m:generateContent"]
-_BODIES["/openai/deployments/m/chat/completions?api-version=1"] = _BODIES["/v1/chat/completions"]
-PATHS = list(_BODIES)
+BODIES["/v1/messages/count_tokens"] = {k: v for k, v in BODIES["/v1/messages"].items() if k != "max_tokens"}
+BODIES["/v1beta/models/m:countTokens"] = {"contents": BODIES["/v1beta/models/m:generateContent"]["contents"]}
+BODIES["/v1/responses/input_tokens"] = BODIES["/v1/responses"]
+BODIES["/v1beta/models/m:streamGenerateContent"] = BODIES["/v1beta/models/m:generateContent"]
+BODIES["/v1beta/models/m:streamGenerateContent?alt=sse"] = BODIES["/v1beta/models/m:generateContent"]
+BODIES["/openai/deployments/m/chat/completions?api-version=1"] = BODIES["/v1/chat/completions"]
+PATHS = list(BODIES)
 _MAIN = PATHS[:6] * 4 + PATHS  # conversations most of the time
 _PAGES = ["/", "/healthz", "/readyz", "/metrics", "/v1/models", "/v1/models/m-chat", "/v1beta/models", "/api/tags",
           "/api/ps", "/api/version", "/anthropic/v1/models", "/v1beta/models/m-gemini", "/v1/responses/resp_none",
@@ -450,7 +455,9 @@ def spoil_bytes(draw: random.Random, data: bytes) -> bytes:
         case 5:
             return data.replace(b'"t"', draw.choice([b'"\\ud800"', b'"\\udc00x"', b'"\\u0000"', b'"\\uD83D\\uDE00"']))
         case 6:
-            number = draw.choice([b"1e999", b"-1e999", b"NaN", b"Infinity", b"-", b"01", b"9" * 400, b"1." + b"9" * 400])
+            number = draw.choice(
+                [b"1e999", b"-1e999", b"NaN", b"Infinity", b"-", b"01", b"9" * 400, b"1." + b"9" * 400]
+            )
             return data.replace(b"1", number, 1)
         case 7:
             return data[:-1] + b"," + data[1:]  # every key twice
@@ -497,13 +504,17 @@ def compose(draw: random.Random) -> Sent:
     if draw.random() < 0.03:
         return Sent(draw.choice(["GET", "HEAD", "POST", "DELETE", "OPTIONS", "PUT"]), draw.choice(_PAGES), b"", [])
     path = draw.choice(_MAIN)
-    value = copy.deepcopy(_BODIES[path])
+    value = copy.deepcopy(BODIES[path])
     model = draw.choice(_MODELS) if draw.random() < 0.92 else draw.choice(_ODD_MODELS)
     if "model" in value:
         value["model"] = model
     else:
-        quoted = "".join(c if c.isalnum() or c in "-/" else "".join(f"%{b:02x}" for b in c.encode()) for c in model)
+        quoted = "".join(
+            c if (c.isascii() and c.isalnum()) or c in "-/" else "".join(f"%{b:02x}" for b in c.encode()) for c in model
+        )
         path = path.replace("/m:", f"/{quoted}:")
+    if path.startswith("/openai/deployments/"):
+        path = path.replace("/m/", f"/{model}/" if model in _MODELS else "/m-chat/")
     if "stream" in value:
         value["stream"] = draw.random() < 0.5
     kind = draw.random()
@@ -514,7 +525,9 @@ def compose(draw: random.Random) -> Sent:
         body = spoil_bytes(draw, body)
     method = "POST" if draw.random() < 0.97 else draw.choice(["GET", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"])
     if draw.random() < 0.02:
-        path = path[: draw.randrange(1, len(path) + 1)] + draw.choice(["", "/", "%00", "%ff", "x", "?a=%ff&key=%fe", ":x"])
+        path = path[: draw.randrange(1, len(path) + 1)] + draw.choice(
+            ["", "/", "%00", "%ff", "x", "?a=%ff&key=%fe", ":x"]
+        )
     return Sent(method, path, body, _headers(draw))
 
 
@@ -568,11 +581,13 @@ def envelope_fault(path: str, body: bytes) -> str | None:
         return None if isinstance(error, str) and error else "not Ollama's envelope"
     if not isinstance(error, dict) or not isinstance(error.get("message"), str) or not error["message"]:
         return "an error without a message"
-    if ":" in path or path.startswith("/v1beta"):
+    if path.startswith("/v1beta"):
         well = isinstance(error.get("code"), int) and isinstance(error.get("status"), str)
         return None if well else "not Google's envelope"
     if path.startswith(("/v1/messages", "/anthropic")):
-        return None if value.get("type") == "error" and isinstance(error.get("type"), str) else "not Anthropic's envelope"
+        return (
+            None if value.get("type") == "error" and isinstance(error.get("type"), str) else "not Anthropic's envelope"
+        )
     return None if "type" in error else "not OpenAI's envelope"
 
 
@@ -682,7 +697,9 @@ def settings(state: str) -> config.Config:
         accounts=[config.Account(name=name, provider=name, key=secret) for name in UPSTREAMS],
         models=[
             *(config.Model(name=f"m-{name}", targets=[f"{name}/model-1"]) for name in UPSTREAMS),
-            config.Model(name="both", targets=["messages/model-1", ["gemini/model-1", "chat/model-1"], "cohere/model-1"]),
+            config.Model(
+                name="both", targets=["messages/model-1", ["gemini/model-1", "chat/model-1"], "cohere/model-1"]
+            ),
         ],
     )
 

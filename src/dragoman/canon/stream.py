@@ -289,6 +289,6 @@ def whole_json(text: str) -> bool:
     """Whether `text` is one complete JSON value."""
     try:
         msgspec.json.decode(text)
-    except (msgspec.DecodeError, UnicodeEncodeError):
+    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
         return False
     return True

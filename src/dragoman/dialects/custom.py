@@ -45,7 +45,7 @@ def unwrap(arguments: str) -> str:
     """A function call's arguments as a custom call's text; the arguments themselves where they have no `input`."""
     try:
         value = msgspec.json.decode(arguments)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return arguments
     text = value.get("input") if isinstance(value, dict) else None
     return text if isinstance(text, str) else arguments

@@ -44,7 +44,7 @@ def unseal(text: str) -> list[Part] | None:
         inflater = zlib.decompressobj()
         plain = inflater.decompress(data, _LIMIT)
         return None if inflater.unconsumed_tail else _decode(plain)
-    except (binascii.Error, zlib.error, msgspec.DecodeError, ValueError):
+    except (binascii.Error, zlib.error, msgspec.DecodeError, ValueError, RecursionError):
         return None
 
 

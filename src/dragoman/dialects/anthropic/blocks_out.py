@@ -74,7 +74,7 @@ def arguments_object(call: ToolCall) -> JSON:
         return {}
     try:
         value = msgspec.json.decode(call.arguments)
-    except (msgspec.DecodeError, UnicodeEncodeError):
+    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
         value = call.arguments
     return value if isinstance(value, dict) else {"input": value}
 

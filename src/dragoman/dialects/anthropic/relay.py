@@ -83,7 +83,7 @@ def _odd_usage_of(body: bytes) -> Usage | None:
     """The same, of any form."""
     try:
         usage = _decode_answer(body).usage
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     return read_usage(usage) if usage else None
 
@@ -95,7 +95,7 @@ def tap(frame: bytes, seen: Seen) -> bool:
         return True
     try:
         data: Any = _decode(event.data)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return True
     if not isinstance(data, dict):
         return True

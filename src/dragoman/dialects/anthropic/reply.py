@@ -34,12 +34,12 @@ def read_reply(body: bytes) -> Reply:
     message = decode(body)
     if not isinstance(message, dict) or not isinstance(message.get("content"), list):
         raise Malformed("content", "a message with an array of content blocks")
-    reason, usage = message.get("stop_reason"), message.get("usage")
+    reason, usage = text(message.get("stop_reason")), message.get("usage")
     choice = Choice(
         parts=[part for block in message["content"] if (part := read_part(block)) is not None],
-        finish=STOP_REASONS.get(reason or "", "stop"),
-        stop_sequence=message.get("stop_sequence"),
-        raw_finish=reason,
+        finish=STOP_REASONS.get(reason, "stop"),
+        stop_sequence=text(message.get("stop_sequence")) or None,
+        raw_finish=reason or None,
     )
     reply = Reply(dialect=NAME, id=text(message.get("id")), model=text(message.get("model")), choices=[choice])
     if isinstance(usage, dict):
@@ -57,7 +57,9 @@ def read_part(block: Any) -> Part | None:
             citations = [read_citation(raw) for raw in block.get("citations") or () if isinstance(raw, dict)]
             return Text(text=text(block.get("text")), citations=citations)
         case "thinking":
-            return Reasoning(text=text(block.get("thinking")), signature=block.get("signature") or None, dialect=NAME)
+            return Reasoning(
+                text=text(block.get("thinking")), signature=text(block.get("signature")) or None, dialect=NAME
+            )
         case "redacted_thinking":
             return Reasoning(encrypted=text(block.get("data")), dialect=NAME)
         case "tool_use":

@@ -136,7 +136,7 @@ class StreamReader:
                 return
         try:
             decoded = _decode_delta(data)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             self._other(data, events)
             return
         self._delta(decoded, data, events)
@@ -214,6 +214,8 @@ class StreamReader:
         index, start = event.get("index"), event.get("content_block")
         if not isinstance(index, int) or not isinstance(start, dict) or not isinstance(start.get("type"), str):
             return
+        if self._finished:
+            return
         if not self._begun:
             self._start(None, events)
         if index in self._blocks:
@@ -243,7 +245,7 @@ class StreamReader:
             events.append(PartDelta(index=block.part, text=first))
 
     def _block_stop(self, index: Any, events: list[Event]) -> None:
-        block = self._blocks.pop(index, None)
+        block = self._blocks.pop(index, None) if isinstance(index, int) else None
         if block is None:
             return
         if block.part >= 0:
@@ -284,5 +286,5 @@ class StreamReader:
 def _object(gathered: str) -> Any:
     try:
         return _decode(gathered)
-    except (msgspec.DecodeError, UnicodeEncodeError):
+    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
         return gathered

@@ -47,7 +47,7 @@ def read_reply(body: bytes) -> Reply:
     reply = fold([*events, *state.finish()])
     for candidate in candidates:
         index = candidate.get("index") or 0
-        if isinstance(index, int) and index < len(reply.choices):
+        if isinstance(index, int) and 0 <= index < len(reply.choices):
             rest = {name: value for name, value in candidate.items() if name not in _READ_OF_CANDIDATE}
             reply.choices[index].extra = rest or None
     reply.extra = {name: value for name, value in chunk.items() if name not in _READ} or None

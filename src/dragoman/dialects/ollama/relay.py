@@ -31,7 +31,7 @@ def usage_of(body: bytes) -> Usage | None:
     """The counts of a whole reply; None where it has none."""
     try:
         found = _counts(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     return Usage(input=found.prompt_eval_count, output=found.eval_count)
 

@@ -117,8 +117,9 @@ def read_reply(body: bytes) -> Reply:
 
 
 def created_at(seconds: int) -> str:
-    """RFC 3339 in UTC."""
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    """RFC 3339 in UTC. Seconds beyond the calendar (some providers send milliseconds or worse) count as none."""
+    in_calendar = 0 <= seconds < 253_402_300_800  # the year 10000
+    return datetime.fromtimestamp(seconds if in_calendar else 0, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def done_reason(finish: FinishReason) -> str:

@@ -34,7 +34,7 @@ def details_of(reasoning: list[Reasoning]) -> list[Any]:
         if part.dialect == NAME and part.encrypted:
             try:
                 value = msgspec.json.decode(part.encrypted)
-            except msgspec.DecodeError:
+            except (msgspec.DecodeError, RecursionError):
                 continue
             found.extend(value if isinstance(value, list) else ())
     return found

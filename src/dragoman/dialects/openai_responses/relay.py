@@ -52,7 +52,7 @@ def usage_of(body: bytes) -> Usage | None:
     """The usage in a whole response object, or None."""
     try:
         return read_usage(_body(body).usage)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
 
 
@@ -65,7 +65,7 @@ def tap(frame: bytes, seen: Seen) -> bool:
         known = _frame(event.data)
         if known.type == "error":
             seen.failure = read_failure(msgspec.json.decode(event.data))
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return True
     response = known.response
     if response is None or not known.type.startswith("response."):

@@ -151,7 +151,7 @@ def call_item(item_id: str, call: ToolCall, place: Place, arguments: str, status
 def _object(arguments: str) -> object:
     try:
         value = msgspec.json.decode(arguments or "{}")
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return {"input": arguments}
     return value if isinstance(value, dict) else {"input": arguments}
 

@@ -147,14 +147,14 @@ class StreamReader:
                 head = _head(data)
             except msgspec.ValidationError:
                 return  # an event of another shape than any we know
-            except msgspec.DecodeError:
+            except (msgspec.DecodeError, RecursionError):
                 data = _data_of(frame)
                 if data.strip() in _SAYS_NOTHING:
                     return
                 head = _head(data)
         except msgspec.ValidationError:
             return
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             if not last:
                 self._break("the provider sent an event that is not JSON")
             return

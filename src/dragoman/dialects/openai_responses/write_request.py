@@ -352,5 +352,5 @@ class _Turn:
 def _object(arguments: str) -> object:
     try:
         return msgspec.json.decode(arguments or "{}")
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return {"input": arguments}
