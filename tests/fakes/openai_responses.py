@@ -113,7 +113,7 @@ def _required(body: JSON) -> None:
 
 def _completed(body: JSON) -> JSON:
     """The body with what the SDK's types require but the API fills in."""
-    full = dict(body)
+    full = {k: v for k, v in body.items() if k != "client_metadata"}  # Codex sends it, the SDK does not know it
     if isinstance(body.get("tools"), list):
         full["tools"] = [_complete_tool(tool) if isinstance(tool, dict) else tool for tool in body["tools"]]
     if isinstance(body.get("input"), list):
