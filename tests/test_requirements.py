@@ -1,4 +1,4 @@
-"""The lock files are whole: everything declared is in them, pinned and hashed, and they name no place to get it from."""
+"""The lock files are whole: all that is declared is in them, pinned and hashed, and they name no place to get it."""
 
 import re
 import tomllib

@@ -167,12 +167,14 @@ async def test_https_goes_through_a_tunnel(ca: trustme.CA, trusting: ssl.SSLCont
 
 
 async def test_the_tunnel_does_not_excuse_the_wrong_name(ca: trustme.CA, trusting: ssl.SSLContext) -> None:
-    async with serving(echo, server_side(ca, "other.test")) as site:
-        async with serving(Tunnels(site.origin.port).script) as proxy:
-            client = going_through(proxy, tls=trusting)
-            with pytest.raises(TlsFailed, match=r"api\.test.*does not verify"):
-                await client.send(Origin("https", "api.test", 443), "GET", b"/")
-            await client.close()
+    async with (
+        serving(echo, server_side(ca, "other.test")) as site,
+        serving(Tunnels(site.origin.port).script) as proxy,
+    ):
+        client = going_through(proxy, tls=trusting)
+        with pytest.raises(TlsFailed, match=r"api\.test.*does not verify"):
+            await client.send(Origin("https", "api.test", 443), "GET", b"/")
+        await client.close()
 
 
 @pytest.mark.parametrize(
