@@ -1,0 +1,280 @@
+"""What one account, and one model of it, can take now: its limits, its load, its rest, its health.
+
+An account's own limits hold for all its models together; a seat's (an account × a model) beside them.
+"""
+
+from msgspec import Struct, field
+
+from dragoman.accounts.cooldown import Cooldown, Host
+from dragoman.accounts.health import Health
+from dragoman.accounts.lease import Lease, Want
+from dragoman.accounts.limits import NEVER, Allowance, Ceiling, Limits, Purse, Window
+from dragoman.accounts.ratelimits import Rate, Resource
+
+Order = tuple[int, float, int]  # of one that waits: priority, virtual time, arrival
+_RESOURCES: tuple[Resource, ...] = ("requests", "tokens", "input_tokens", "output_tokens")
+_FEW = 100.0  # tokens: below, a call says nothing about a limit
+
+
+class AccountSpec(Struct, frozen=True, kw_only=True):
+    """What is declared of an account. `host`: what its breaker is shared by. `models`: further limits, by model id."""
+
+    name: str
+    host: str
+    weight: float = 1.0
+    region: str | None = None
+    limits: Limits = Limits()
+    models: dict[str, Limits] = field(default_factory=dict)
+
+
+def _window(limit: int | None) -> Window:
+    return Window(NEVER if limit is None else limit)
+
+
+class AccountCapacity:
+    """One account. `serving`: whether new calls may go there (not drained, disabled or removed)."""
+
+    __slots__ = (
+        "claim", "concurrency", "cooldown", "failed", "host", "in_flight", "last_error", "name", "purse", "requests",
+        "seats", "served", "serving", "spec", "tokens",
+    )  # fmt: skip
+
+    def __init__(self, spec: AccountSpec, host: Host) -> None:
+        limits = spec.limits
+        self.name = spec.name
+        self.spec = spec
+        self.host = host
+        self.cooldown = Cooldown()
+        self.serving = True
+        self.in_flight = 0
+        self.concurrency: float = limits.max_in_flight or NEVER
+        self.requests = None if limits.rpm is None else Window(limits.rpm)
+        self.tokens = None if limits.tpm is None else Window(limits.tpm)
+        self.purse = Purse(limits.daily, limits.monthly) if limits.daily or limits.monthly else None
+        self.claim: Order | None = None
+        self.seats: dict[str, SeatCapacity] = {}
+        self.served = 0
+        self.failed = 0
+        self.last_error = ""
+
+    def seat(self, model: str) -> "SeatCapacity":
+        seat = self.seats.get(model)
+        if seat is None:
+            seat = self.seats[model] = SeatCapacity(self, model, self.spec.models.get(model, Limits()))
+        return seat
+
+
+class SeatCapacity:
+    """One model of one account. `price`: pico-dollars for a token in and out, for the account's budget."""
+
+    __slots__ = (
+        "_best", "_declared", "_taken", "_told", "account", "claim", "concurrency", "cooldown", "health", "in_flight",
+        "model", "parallel", "price", "rate", "requests", "tokens", "volume",
+    )  # fmt: skip
+
+    def __init__(self, account: AccountCapacity, model: str, limits: Limits) -> None:
+        self.account = account
+        self.model = model
+        self.in_flight = 0
+        self.cooldown = Cooldown()
+        self.health = Health()
+        self.claim: Order | None = None
+        self.price = (0, 0)
+        self.requests = _window(limits.rpm)
+        self.tokens = _window(limits.tpm)
+        self._declared = limits
+        self.parallel = Ceiling(limits.max_in_flight or NEVER)  # learned limits, by what the provider refuses
+        self.rate = Ceiling(self.requests.limit)
+        self.volume = Ceiling(self.tokens.limit)
+        self.concurrency = self.parallel.value
+        self._best = [0.0, 0.0, 0.0]  # the most in flight, requests and tokens a minute that it ever took
+        self._told: dict[Resource, Allowance] = {}
+        self._taken = (0.0, 0.0, 0.0, 0.0)  # since ever, by resource
+
+    # -- what it can take ---------------------------------------------------------------------------------------------
+
+    def fits(self, want: Want, now: float, order: Order | None) -> int:
+        """2: takes `want` now; 1: would, as the last resort; 0: doesn't."""
+        account = self.account
+        if self.in_flight >= self.concurrency or account.in_flight >= account.concurrency or not account.serving:
+            return 0
+        level = 2
+        if self.cooldown.state or account.cooldown.state or account.host.cooldown.state:
+            level = min(self.cooldown.allows(now), account.cooldown.allows(now), account.host.cooldown.allows(now))
+            if not level:
+                return 0
+        if self.claim is not None or account.claim is not None:
+            for claim in (self.claim, account.claim):
+                if claim is not None and (order is None or claim < order):
+                    return 0
+        tokens = want.input_tokens + want.output_tokens
+        if not (self.requests.room(1, now) and self.tokens.room(tokens, now)):
+            return 0
+        if account.requests is not None and not account.requests.room(1, now):
+            return 0
+        if account.tokens is not None and not account.tokens.room(tokens, now):
+            return 0
+        if account.purse is not None and account.purse.opens(self.estimate(want), now) > now:
+            return 0
+        if self._told:
+            for resource, allowance in self._told.items():
+                if not allowance.room(_amount(resource, want), now):
+                    return 0
+        return level
+
+    def opens(self, want: Want, now: float) -> float:
+        """The earliest that time alone lets `want` go; `now` where nothing but a slot, a claim or a probe's verdict is
+        missing."""
+        account = self.account
+        if not account.serving:
+            return NEVER
+        tokens = want.input_tokens + want.output_tokens
+        opens = max(
+            self.cooldown.opens(now), account.cooldown.opens(now), account.host.cooldown.opens(now),
+            self.requests.opens(1, now), self.tokens.opens(tokens, now),
+        )  # fmt: skip
+        if account.requests is not None:
+            opens = max(opens, account.requests.opens(1, now))
+        if account.tokens is not None:
+            opens = max(opens, account.tokens.opens(tokens, now))
+        if account.purse is not None:
+            opens = max(opens, account.purse.opens(self.estimate(want), now))
+        for resource, allowance in self._told.items():
+            opens = max(opens, allowance.opens(_amount(resource, want), now))
+        return opens
+
+    def lacks(self, want: Want, now: float) -> "SeatCapacity | AccountCapacity | None":
+        """Where `want` waits for an amount that smaller ones behind it would keep eating up; None where it doesn't."""
+        account, tokens = self.account, want.input_tokens + want.output_tokens
+        if account.tokens is not None and account.tokens.opens(tokens, now) > now:
+            return account
+        if account.purse is not None and account.purse.opens(self.estimate(want), now) > now:
+            return account
+        if self.tokens.opens(tokens, now) > now:
+            return self
+        told = any(r != "requests" and a.opens(_amount(r, want), now) > now for r, a in self._told.items())
+        return self if told else None
+
+    def wakes(self) -> bool:
+        """Whether the next call is a probe."""
+        return bool(self.cooldown.state or self.account.cooldown.state or self.account.host.cooldown.state)
+
+    def estimate(self, want: Want) -> int:
+        """Pico-dollars."""
+        return want.input_tokens * self.price[0] + want.output_tokens * self.price[1]
+
+    def pace(self) -> float:
+        """Calls a second that it can bring to an end, as far as known; infinite where nothing limits it."""
+        paces = [window.limit / 60 for window in (self.requests, self.account.requests) if window is not None]
+        each = self.health.tokens
+        if each:
+            paces += [window.limit / 60 / each for window in (self.tokens, self.account.tokens) if window is not None]
+        if self.health.seconds:
+            paces.append(min(self.concurrency, self.account.concurrency) / self.health.seconds)
+        return min(paces)
+
+    # -- what it takes ------------------------------------------------------------------------------------------------
+
+    def take(self, lease: Lease, now: float) -> None:
+        account, tokens = self.account, lease.tokens
+        self.in_flight += 1
+        account.in_flight += 1
+        self.requests.take(1, now)
+        lease.entries.append((self.tokens, self.tokens.take(tokens, now)))
+        if account.requests is not None:
+            account.requests.take(1, now)
+        if account.tokens is not None:
+            lease.entries.append((account.tokens, account.tokens.take(tokens, now)))
+        if account.purse is not None:
+            lease.cost = self.estimate(lease.want)
+            account.purse.reserve(lease.cost)
+        if self._told:
+            self._count(lease)
+        if self.cooldown.state or account.cooldown.state or account.host.cooldown.state:
+            for cooldown in (self.cooldown, account.cooldown, account.host.cooldown):
+                if cooldown.leased():
+                    lease.probes.append(cooldown)
+
+    def _count(self, lease: Lease) -> None:
+        want = lease.want
+        for resource, allowance in self._told.items():
+            allowance.take(_amount(resource, want))
+        requests, tokens, tokens_in, tokens_out = self._taken
+        lease.marks = self._taken = (
+            requests + 1, tokens + lease.tokens, tokens_in + want.input_tokens, tokens_out + want.output_tokens,
+        )  # fmt: skip
+
+    def give_back(self) -> None:
+        self.in_flight -= 1
+        self.account.in_flight -= 1
+
+    # -- what it learns -----------------------------------------------------------------------------------------------
+
+    def told(self, rates: tuple[Rate, ...], lease: Lease, now: float) -> None:
+        """Takes what the answer to `lease` said of the provider's limits. What was declared stays in force beside."""
+        for rate in rates:
+            if rate.remaining is not None and rate.reset is not None:
+                at = _RESOURCES.index(rate.resource)
+                if lease.marks is None:  # the first word: of what is under way, nothing is known to be in it
+                    since = (self.in_flight - 1) * float(_amount(rate.resource, lease.want))
+                else:
+                    since = self._taken[at] - lease.marks[at]
+                allowance = self._told.get(rate.resource)
+                if allowance is None:
+                    allowance = self._told[rate.resource] = Allowance()
+                left = max(0.0, rate.remaining - max(0.0, since))
+                allowance.told(left, rate.limit, now + rate.reset, rate.refills, now)
+            if rate.limit and rate.window and rate.window <= 60:
+                self._limit(rate.resource, rate.limit * 60.0 / rate.window)
+
+    def _limit(self, resource: Resource, limit: float) -> None:
+        if resource == "requests":
+            self.rate.most = min(limit, self._declared.rpm or NEVER)
+            self.rate.value = min(self.rate.value, self.rate.most) if self.rate.value != NEVER else self.rate.most
+            self.requests.limit = max(1.0, self.rate.value)
+        elif resource == "tokens":
+            self.volume.most = min(limit, self._declared.tpm or NEVER)
+            self.volume.value = min(self.volume.value, self.volume.most)
+            self.tokens.limit = max(1.0, self.volume.value)
+
+    def accepted(self, lease: Lease) -> None:
+        """The provider took a call: what is under way is no more than it takes."""
+        used, best = (self.in_flight, self.requests.used, self.tokens.used), self._best
+        for i in (0, 1, 2):
+            if used[i] > best[i]:  # noqa: PLR1730 - a call of max costs more than all the rest
+                best[i] = used[i]
+        if self.parallel.value < self.parallel.most:
+            self.parallel.accepted(used[0], 0.5 / self.parallel.value)
+            self.concurrency = max(1.0, self.parallel.value // 1)
+        if self.rate.value < self.rate.most:
+            self.rate.accepted(used[1], 0.05)
+            self.requests.limit = max(1.0, self.rate.value // 1)
+        if self.volume.value < self.volume.most:
+            self.volume.accepted(used[2], 0.05 * lease.tokens)
+            self.tokens.limit = self.volume.value
+
+    def refused(self, lease: Lease, limited: str | None, now: float) -> None:
+        """The provider said 429, or that it is overloaded: lowers the ceiling that is to blame. Where it did not say
+        which, it is what stands highest against the most that was ever taken."""
+        used = (float(self.in_flight), self.requests.used, self.tokens.used)
+        shares = [now_used / best if best else 1.0 for now_used, best in zip(used, self._best, strict=True)]
+        worst = max(shares)
+        ceilings = {"concurrency": self.parallel, "requests": self.rate, "tokens": self.volume}
+        for (name, ceiling), share, amount in zip(ceilings.items(), shares, used, strict=True):
+            if limited == name or (limited is None and share >= 0.97 * worst and (name != "tokens" or amount > _FEW)):
+                ceiling.refused(amount - 1 if name != "tokens" else amount - lease.tokens, lease.at, now)
+        self.concurrency = max(1.0, self.parallel.value // 1)
+        self.requests.limit = max(1.0, self.rate.value // 1)
+        self.tokens.limit = max(1.0, self.volume.value)
+
+
+def _amount(resource: Resource, want: Want) -> int:
+    match resource:
+        case "requests":
+            return 1
+        case "tokens":
+            return want.input_tokens + want.output_tokens
+        case "input_tokens":
+            return want.input_tokens
+        case _:
+            return want.output_tokens

@@ -1,0 +1,488 @@
+"""The desk where leases on accounts are given out. One object holds all that is known of all accounts; it is pure:
+`now` and random draws come from outside, and nothing happens but in a call of one of its methods (law 2).
+
+How it is used: `acquire` answers at once with a lease, a refusal, or a ticket for one that must wait. A ticket is
+answered by whatever later call makes room (`settle`, `began`, `cancel`, `tick`, …): after each call, `answered` gives
+the tickets to wake. `next_event` is the one moment a timer is needed for, and None while nobody waits.
+
+`now` is in Unix seconds (budgets of days and months need that), of a clock that never goes back: the time at start,
+plus what a monotonic clock says has passed.
+
+What holds between calls: nobody who waits could be served, except by what time changes at `next_event`. So whoever
+comes may take what is free, and whoever waits is never overtaken by it.
+"""
+
+import itertools
+from bisect import insort
+from collections.abc import Callable, Sequence
+
+from msgspec import Struct
+
+from dragoman.accounts.capacity import AccountCapacity, AccountSpec, Order, SeatCapacity
+from dragoman.accounts.cooldown import PROBING, RULES, Cooldown, Host
+from dragoman.accounts.health import SUSPECT
+from dragoman.accounts.lease import Lease, Outcome, Phase, Refused, Rest, Want, Why
+from dragoman.accounts.limits import NEVER
+from dragoman.accounts.queue import Lane, Queue, Ticket
+from dragoman.accounts.queue import Phase as Waiting
+from dragoman.accounts.retries import RetryBudget
+from dragoman.accounts.roster import Roster, allowed
+
+_STEP = 0.001  # seconds: the least that a timer waits
+_OPTIMISM = 0.5  # an estimated wait must be so much worse than the deadline before a want is refused for it
+
+
+class Candidate(Struct, frozen=True):
+    """A model of an account that can serve. `weight` is multiplied with the account's. `price`: pico-dollars for a
+    token in and out."""
+
+    account: str
+    model: str
+    weight: float = 1.0
+    price: tuple[int, int] = (0, 0)
+
+
+class Desk:
+    """All accounts, their leases, and those who wait for one."""
+
+    def __init__(
+        self, draw: Callable[[], float], *, lease_seconds: float = 900.0, max_waiting: int = 1000,
+        retries: RetryBudget | None = None,
+    ) -> None:  # fmt: skip
+        """`draw` gives random numbers in 0..1. A lease that is neither settled nor renewed for `lease_seconds`
+        is taken back: its holder is dead."""
+        self.accounts: dict[str, AccountCapacity] = {}
+        self.queue = Queue()
+        self.retries = retries or RetryBudget()
+        self.max_waiting = max_waiting
+        self._draw = draw
+        self._lease_seconds = lease_seconds
+        self._hosts: dict[str, Host] = {}
+        self._leases: dict[int, Lease] = {}  # the one that expires first comes first
+        self._numbers = itertools.count()
+        self._dirty: set[AccountCapacity] = set()
+        self._answered: list[Ticket] = []
+
+    # -- the accounts -------------------------------------------------------------------------------------------------
+
+    def declare(self, spec: AccountSpec, now: float) -> None:
+        """Adds an account, or replaces one whose declaration changed: it begins anew then. Rosters made before know
+        nothing of it: make them anew."""
+        former = self.accounts.get(spec.name)
+        if former is not None and former.spec == spec:
+            return
+        if former is not None:
+            self.remove(spec.name, now)
+        host = self._hosts.setdefault(spec.host, Host(spec.host))
+        self.accounts[spec.name] = AccountCapacity(spec, host)
+
+    def remove(self, name: str, now: float) -> None:
+        """Nothing new goes there; what is under way comes to its end."""
+        self.serve(name, False, now)
+        account = self.accounts.pop(name)
+        if not any(other.host is account.host for other in self.accounts.values()):
+            del self._hosts[account.host.name]
+
+    def serve(self, name: str, serving: bool, now: float) -> None:
+        """Lets an account take calls, or no longer (disabled, draining)."""
+        account = self.accounts[name]
+        account.serving = serving
+        self._dirty.add(account)
+        self._dispatch(now)
+        self._refuse_hopeless(account, now)
+        self._dispatch(now)
+
+    def wake(self, name: str, now: float) -> None:
+        """Ends an account's rests by hand: after a test that went well, or a new key."""
+        account = self.accounts[name]
+        account.cooldown = Cooldown()
+        for seat in account.seats.values():
+            seat.cooldown = Cooldown()
+            seat.health.recovered()
+        self._dirty.add(account)
+        self._dispatch(now)
+
+    def roster(self, tiers: Sequence[Sequence[Candidate]]) -> Roster:
+        """Who can serve a model, in order of preference. Keep it: it remembers, and those who wait with the same roster
+        stand in one line. Candidates of unknown accounts are left out."""
+        rows: list[list[tuple[SeatCapacity, float]]] = []
+        for tier in tiers:
+            row: list[tuple[SeatCapacity, float]] = []
+            for candidate in tier:
+                account = self.accounts.get(candidate.account)
+                if account is not None:
+                    seat = account.seat(candidate.model)
+                    seat.price = candidate.price
+                    row.append((seat, candidate.weight * account.spec.weight))
+            rows.append(row)
+        return Roster(rows)
+
+    # -- leases -------------------------------------------------------------------------------------------------------
+
+    def acquire(self, want: Want, now: float) -> Lease | Ticket | Refused:
+        """A lease; or a ticket, to be answered later; or why not."""
+        if want.attempt == 1:
+            self.retries.earn()
+        if not self.queue.waiting:
+            seat = want.roster.place(want, now, None, self._draw)
+            if seat is not None:
+                return self._grant(seat, want, now)
+        return self._wait_or_not(want, now)
+
+    def _wait_or_not(self, want: Want, now: float) -> Lease | Ticket | Refused:
+        self._expire(now)
+        self._advance(now)
+        if not any(allowed(seat, want) and seat.account.serving for seat in want.roster.seats):
+            return Refused("no_seat")
+        if not want.patient:
+            return self._at_once(want, now)
+        if self.queue.waiting >= self.max_waiting:
+            return self._refusal("full", want, now)
+        ticket = self.queue.enter(want, now)
+        if ticket.lane.fresh:
+            self._dispatch(now)
+        if ticket.phase is not Waiting.WAITING:
+            self._answered.remove(ticket)
+        elif (why := self._in_vain(ticket, now)) is not None:
+            self._end(ticket, Waiting.CANCELLED, None, now)
+            return self._refusal(why, want, now)
+        return ticket.answer or ticket
+
+    def _at_once(self, want: Want, now: float) -> Lease | Refused:
+        """For a want that does not wait: what nobody who waits has a claim on."""
+        if any(not lane.accounts.isdisjoint(want.roster.accounts) for lane in self.queue.lanes.values()):
+            return self._refusal("busy", want, now)
+        seat = want.roster.place(want, now, None, self._draw)
+        if seat is None:
+            return self._refusal("busy", want, now)
+        return self._grant(seat, want, now)
+
+    def began(self, lease: Lease, ttft: float, now: float) -> None:
+        """The first token (or the whole reply's head) has come, `ttft` seconds after the call was made: the account
+        does well."""
+        if lease.phase is Phase.HELD and not lease.began:
+            lease.seat.health.began(ttft)
+            self._proved(lease)
+            if self._dirty:
+                self._dispatch(now)
+
+    def settle(self, lease: Lease, outcome: Outcome, now: float) -> None:
+        """The attempt has ended. A lease that has expired meanwhile, or is settled, is not settled again."""
+        if lease.phase is not Phase.HELD:
+            return
+        lease.phase = Phase.SETTLED
+        del self._leases[lease.id]
+        seat = lease.seat
+        account = seat.account
+        if outcome.rates:
+            seat.told(outcome.rates, lease, now)
+        self._book(lease, outcome, now)
+        if outcome.kind in RULES:
+            seat.give_back()
+            self._failed(lease, outcome, now)
+        elif outcome.dropped and not lease.began:
+            seat.give_back()
+            self._dropped(lease)
+        else:
+            self._proved(lease)
+            seat.accepted(lease)
+            seat.give_back()
+            if outcome.kind is None:
+                account.served += 1
+                if outcome.seconds is not None:
+                    seat.health.succeeded(
+                        outcome.seconds, outcome.ttft, outcome.tokens_in or 0, outcome.tokens_out or 0
+                    )
+        if self.queue.waiting:
+            self._dirty.add(account)
+            self._dispatch(now)
+
+    def renew(self, lease: Lease, now: float) -> None:
+        """Its holder is alive: call it now and then during long streams."""
+        if lease.phase is Phase.HELD:
+            lease.expires = now + self._lease_seconds
+            self._leases[lease.id] = self._leases.pop(lease.id)
+
+    def hedge_after(self, lease: Lease) -> float | None:
+        """Seconds after its start at which a second attempt is worth its price: the seat's own p95 of the time to first
+        token. None where that is not known yet."""
+        return lease.seat.health.hedge_after()
+
+    # -- those who wait -----------------------------------------------------------------------------------------------
+
+    def cancel(self, ticket: Ticket, now: float) -> None:
+        """Whoever waited has left. Was it granted already, the lease is given back unused."""
+        if ticket.phase is Waiting.WAITING:
+            self._end(ticket, Waiting.CANCELLED, None, now)
+        elif isinstance(ticket.answer, Lease):
+            self.settle(ticket.answer, Outcome(dropped=True, sent=False), now)
+
+    def tick(self, now: float) -> None:
+        """What time alone changes: leases expire, deadlines come, rests end, windows slide."""
+        self._expire(now)
+        self._advance(now)
+
+    def next_event(self) -> float | None:
+        """When `tick` is to be called; None while nobody waits."""
+        if not self.queue.waiting:
+            return None
+        event = min(self.queue.deadline(), *(lane.opens for lane in self.queue.lanes.values()))
+        oldest = next(iter(self._leases.values()), None)
+        return event if oldest is None else min(event, oldest.expires)
+
+    def answered(self) -> list[Ticket]:
+        """The tickets that were granted or refused since this was last asked, in that order."""
+        answered = self._answered
+        if answered:
+            self._answered = []
+        return answered
+
+    # -- inside -------------------------------------------------------------------------------------------------------
+
+    def _grant(self, seat: SeatCapacity, want: Want, now: float) -> Lease | Refused:
+        if want.attempt > 1 and seat.health.success < SUSPECT and not self.retries.spend():
+            well = [s for s in want.roster.seats if allowed(s, want) and s.health.success >= SUSPECT]
+            free = next((s for s in well if s.fits(want, now, None) == 2), None)
+            if free is None:
+                return Refused("retry_budget", None, self._rests(want, now))
+            seat = free
+        number = next(self._numbers)
+        lease = self._leases[number] = Lease(number, seat, want, now, now + self._lease_seconds)
+        seat.take(lease, now)
+        return lease
+
+    def _book(self, lease: Lease, outcome: Outcome, now: float) -> None:
+        purse = lease.seat.account.purse
+        if purse is not None:
+            cost = outcome.cost if outcome.cost is not None else 0 if outcome.kind or not outcome.sent else lease.cost
+            purse.settle(lease.cost, cost, now)
+        if outcome.tokens_in is not None or outcome.tokens_out is not None:
+            took = (outcome.tokens_in or 0) + (outcome.tokens_out or 0)
+        elif outcome.kind in RULES or not outcome.sent:
+            took = 0
+        else:
+            return
+        if took != lease.tokens:
+            for window, entry in lease.entries:
+                window.correct(entry, took - lease.tokens, now)
+
+    def _proved(self, lease: Lease) -> None:
+        if lease.began:
+            return
+        lease.began = True
+        seat = lease.seat
+        account = seat.account
+        account.host.failures = 0
+        for cooldown in (seat.cooldown, account.cooldown, account.host.cooldown):
+            if cooldown.strikes and cooldown.proved(lease.at):
+                seat.health.recovered()
+                self._host_changed(account.host)
+
+    def _failed(self, lease: Lease, outcome: Outcome, now: float) -> None:
+        seat, rule, kind = lease.seat, RULES[outcome.kind or ""], outcome.kind or ""
+        account = seat.account
+        account.failed += 1
+        account.last_error = outcome.message
+        if rule.health:
+            seat.health.failed()
+        if kind in ("rate_limited", "overloaded"):
+            limited = outcome.limited or ("concurrency" if kind == "overloaded" else None)
+            seat.refused(lease, limited, now)
+        cooldown = account.cooldown if rule.scope == "account" else seat.cooldown
+        cooldown.failed(kind, rule, now, since=lease.at, draw=self._draw(), retry_after=outcome.retry_after)
+        for probed in lease.probes:
+            if probed is not cooldown and probed.state == PROBING:
+                probed.dropped()
+                self._host_changed(account.host)
+        if not rule.host:
+            if account.host.proved(lease.at):  # it answers, whatever it says
+                self._host_changed(account.host)
+            self._refuse_hopeless(account, now)
+        elif account.host.failed(now, lease.at, self._draw()):
+            for other in self.accounts.values():
+                if other.host is account.host:
+                    self._refuse_hopeless(other, now)
+        else:
+            self._refuse_hopeless(account, now)
+
+    def _expire(self, now: float) -> None:
+        """Takes back the leases whose holders are dead. What they took of the windows stays taken."""
+        while self._leases:
+            lease = next(iter(self._leases.values()))
+            if lease.expires > now:
+                return
+            lease.phase = Phase.EXPIRED
+            del self._leases[lease.id]
+            lease.seat.give_back()
+            purse = lease.seat.account.purse
+            if purse is not None:
+                purse.settle(lease.cost, lease.cost, now)
+            self._dropped(lease)
+            self._dirty.add(lease.seat.account)
+
+    def _advance(self, now: float) -> None:
+        if not self.queue.waiting:
+            self._dirty.clear()
+            return
+        for lane in self.queue.lanes.values():
+            if lane.opens <= now:
+                lane.fresh = True
+        self._dispatch(now)
+        for ticket in self.queue.late(now):
+            self._end(ticket, Waiting.REFUSED, self._refusal("late", ticket.want, now), now)
+
+    def _end(self, ticket: Ticket, phase: Waiting, answer: Lease | Refused | None, now: float) -> None:
+        """Ends a ticket that got no lease, and serves whom it stood in the way of."""
+        self._leave(ticket, phase, answer)
+        self._dispatch(now)
+
+    def _leave(self, ticket: Ticket, phase: Waiting, answer: Lease | Refused | None) -> None:
+        lane = ticket.lane
+        if lane.claim is not None and lane.first() is ticket:
+            self._unclaim(lane)
+        self.queue.leave(ticket, phase, answer)
+        if phase is not Waiting.CANCELLED:
+            self._answered.append(ticket)
+
+    def _unclaim(self, lane: Lane) -> None:
+        held, lane.claim = lane.claim, None
+        if held is not None:
+            held.claim = None
+            self._dirty.add(held if isinstance(held, AccountCapacity) else held.account)
+
+    def _dispatch(self, now: float) -> None:
+        """Serves whoever can be served now, in order, until nobody can."""
+        lanes = self.queue.lanes
+        dirty: set[AccountCapacity] = set()
+        heads: list[tuple[Order, Lane]] = []
+        while lanes:
+            if self._dirty or not heads:  # what a grant set free may be for one that comes before the rest
+                dirty |= self._dirty
+                self._dirty = set()
+                heads = self._heads(dirty)
+                if not heads:
+                    break
+            lane = heads.pop(0)[1]
+            if self._serve_first(lane, dirty, now) and (first := lane.first()) is not None:
+                insort(heads, (first.order, lane), key=_order)
+            if not heads and not self._dirty and not any(lane.fresh for lane in lanes.values()):
+                break
+        self._dirty.clear()
+
+    def _heads(self, dirty: set[AccountCapacity]) -> list[tuple[Order, Lane]]:
+        """The lanes whose first something may have changed for, in order."""
+        heads = [
+            (first.order, lane)
+            for lane in self.queue.lanes.values()
+            if (lane.fresh or not lane.accounts.isdisjoint(dirty)) and (first := lane.first()) is not None
+        ]
+        heads.sort(key=_order)
+        return heads
+
+    def _serve_first(self, lane: Lane, dirty: set[AccountCapacity], now: float) -> bool:
+        """Whether the first of a lane got its answer."""
+        ticket = lane.first()
+        if ticket is None:
+            return False
+        want, among = ticket.want, None if lane.fresh else dirty
+        seat = want.roster.place(want, now, ticket.order, self._draw, among)
+        if seat is not None:
+            answer = self._grant(seat, want, now)
+            self._leave(ticket, Waiting.GRANTED if isinstance(answer, Lease) else Waiting.REFUSED, answer)
+            return True
+        self._not_yet(lane, ticket, among, now)
+        return False
+
+    def _not_yet(self, lane: Lane, ticket: Ticket, among: set[AccountCapacity] | None, now: float) -> None:
+        """Remembers when time may let the first of a lane go, and holds a place for it where it needs one."""
+        want = ticket.want
+        if lane.unclaimed:
+            among = None
+        opens = NEVER
+        soonest: SeatCapacity | None = None
+        for seat in want.roster.seats:
+            if (among is None or seat.account in among) and allowed(seat, want):
+                at = seat.opens(want, now)
+                if now < at < opens:
+                    opens, soonest = at, seat
+        if among is not None:
+            lane.opens = max(now + _STEP, min(lane.opens, opens))
+            return
+        lane.opens, lane.fresh, lane.unclaimed = max(now + _STEP, opens), False, False
+        if soonest is not None and lane.claim is None and (held := soonest.lacks(want, now)) is not None:
+            if held.claim is None or ticket.order < held.claim:
+                self._claim(lane, held, ticket)
+            else:
+                lane.unclaimed = True
+
+    def _claim(self, lane: Lane, held: SeatCapacity | AccountCapacity, ticket: Ticket) -> None:
+        for other in self.queue.lanes.values():
+            if other.claim is held:
+                other.claim, other.unclaimed = None, True
+        lane.claim, held.claim = held, ticket.order
+
+    def _dropped(self, lease: Lease) -> None:
+        """A lease that may have been a probe ended without a verdict: the next may be."""
+        for cooldown in lease.probes:
+            cooldown.dropped()
+        if lease.probes:
+            self._host_changed(lease.seat.account.host)
+
+    def _host_changed(self, host: Host) -> None:
+        self._dirty |= {account for account in self.accounts.values() if account.host is host}
+
+    def _in_vain(self, ticket: Ticket, now: float) -> Why | None:
+        """Whether waiting has no sense: all rest for too long, or too many come before."""
+        want = ticket.want
+        seats = [seat for seat in want.roster.seats if allowed(seat, want)]
+        first = min(seat.opens(want, now) for seat in seats)
+        if first > want.deadline:
+            return "cooling"
+        ahead = self.queue.ahead(ticket)
+        if ahead > 0:
+            pace = sum(seat.pace() for seat in seats if seat.opens(want, now) <= want.deadline)
+            if now + _OPTIMISM * ahead / pace > want.deadline:
+                return "hopeless"
+        return None
+
+    def _refuse_hopeless(self, account: AccountCapacity, now: float) -> None:
+        """After `account` went to rest: those whose deadline comes before the first is back need not wait for it."""
+        for lane in [lane for lane in self.queue.lanes.values() if account in lane.accounts]:
+            first = lane.first()
+            if first is None:
+                continue
+            seats = [seat for seat in first.want.roster.seats if allowed(seat, first.want)]
+            back = min(
+                max(s.cooldown.opens(now), s.account.cooldown.opens(now), s.account.host.cooldown.opens(now))
+                if s.account.serving
+                else NEVER
+                for s in seats
+            )
+            if back > now:
+                why: Why = "no_seat" if back == NEVER else "cooling"
+                for ticket in lane.tickets():
+                    if ticket.want.deadline < back:
+                        self._leave(ticket, Waiting.REFUSED, self._refusal(why, ticket.want, now))
+
+    def _refusal(self, why: Why, want: Want, now: float) -> Refused:
+        """With how long until the first is back: by rests and windows, or, where all are only busy, by their pace."""
+        seats = [seat for seat in want.roster.seats if allowed(seat, want) and seat.account.serving]
+        first = min((seat.opens(want, now) for seat in seats), default=NEVER)
+        wait = first - now
+        if wait <= 0:
+            pace = sum(seat.pace() for seat in seats)
+            wait = max(_STEP, (1 + self.queue.waiting if why in ("full", "hopeless") else 1) / pace)
+        return Refused(why, None if wait == NEVER else wait, self._rests(want, now))
+
+    def _rests(self, want: Want, now: float) -> tuple[Rest, ...]:
+        rests = []
+        for seat in want.roster.seats:
+            for cooldown in (seat.cooldown, seat.account.cooldown, seat.account.host.cooldown):
+                if not cooldown.allows(now) and allowed(seat, want):
+                    rest = Rest(seat.account.name, seat.model, cooldown.kind, max(0.0, cooldown.until - now))
+                    rests.append(rest)
+        return tuple(rests)
+
+
+def _order(head: tuple[Order, Lane]) -> Order:
+    return head[0]

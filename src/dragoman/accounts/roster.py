@@ -1,0 +1,161 @@
+"""Who can serve a model, in tiers of preference; and whom of them to take: best of two, or a conversation's home.
+
+Best of two: Mitzenmacher, "The power of two choices in randomized load balancing" (2001). Home: rendezvous hashing
+(Thaler and Ravishankar, 1998), left when it is loaded above its share: Mirrokni, Thorup and Zadimoghaddam, "Consistent
+hashing with bounded loads" (2016).
+"""
+
+import math
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Sequence
+from itertools import accumulate
+from zlib import crc32
+
+from dragoman.accounts.capacity import AccountCapacity, Order, SeatCapacity
+from dragoman.accounts.lease import Want
+
+BOUND = 1.25  # a home is left when its load is above so many times its share
+_FREE_LOAD = 4  # calls at once that never make a home too full
+_CLEARLY = 0.8  # the second is taken only if its cost is below this share of the first's: noise decides nothing
+_HOMES = 20_000  # remembered
+_MASK = (1 << 64) - 1
+
+
+class Tier:
+    """Seats that are as good as one another, but for their weights."""
+
+    __slots__ = ("_cumulated", "_homes", "_salts", "_total", "seats", "weights")
+
+    def __init__(self, seats: Sequence[tuple[SeatCapacity, float]]) -> None:
+        self.seats = [seat for seat, _ in seats]
+        self.weights = [weight for _, weight in seats]
+        self._cumulated = list(accumulate(self.weights))
+        self._total = self._cumulated[-1] if self._cumulated else 0.0
+        self._salts = [crc32(f"{seat.account.name}\0{seat.model}".encode()) for seat in self.seats]
+        self._homes: dict[str, int] = {}
+
+    def pick(self, want: Want, now: float, order: Order | None, draw: Callable[[], float]) -> SeatCapacity | None:
+        """A seat that is well and takes `want` now, from a few looks: None says only that they did not suffice."""
+        seats = self.seats
+        if want.affinity is not None:
+            i = self._home(want.affinity)
+            if seats[i].fits(want, now, order) == 2 and not self._overloaded(i):
+                return seats[i]
+            return None
+        if len(seats) == 1:
+            return seats[0] if seats[0].fits(want, now, order) == 2 else None
+        i = min(bisect_right(self._cumulated, draw() * self._total), len(seats) - 1)
+        j = min(bisect_right(self._cumulated, draw() * self._total), len(seats) - 1)
+        if seats[i].fits(want, now, order) != 2:
+            return None
+        if i == j or seats[j].fits(want, now, order) != 2:
+            return seats[i]
+        return self._better(i, j, want)
+
+    def search(self, candidates: Iterable[int], want: Want, draw: Callable[[], float]) -> SeatCapacity:
+        """The one to take of those that take `want` now (at least one)."""
+        free = list(candidates)
+        if len(free) == 1:
+            return self.seats[free[0]]
+        if want.affinity is not None:
+            below = [i for i in free if not self._overloaded(i)] or free
+            return self.seats[max(below, key=lambda i: self._pull(want.affinity or "", i))]
+        cumulated = list(accumulate(self.weights[i] for i in free))
+        last = len(free) - 1
+        i = free[min(bisect_right(cumulated, draw() * cumulated[-1]), last)]
+        j = free[min(bisect_right(cumulated, draw() * cumulated[-1]), last)]
+        return self._better(i, j, want)
+
+    def _better(self, i: int, j: int, want: Want) -> SeatCapacity:
+        first, second = self.seats[i], self.seats[j]
+        if first.wakes():
+            return first  # a probe: it costs one call, and shunning it would cost the seat
+        if second.wakes():
+            return first
+        slow_i, slow_j = first.health.slowness(want.output_tokens), second.health.slowness(want.output_tokens)
+        if not slow_i or not slow_j:
+            slow_i = slow_j = 1.0
+        mean = self._total / len(self.weights)
+        cost_i = slow_i * (1 + first.in_flight * mean / self.weights[i]) / max(first.health.success, 0.01) ** 2
+        cost_j = slow_j * (1 + second.in_flight * mean / self.weights[j]) / max(second.health.success, 0.01) ** 2
+        return second if cost_j < _CLEARLY * cost_i else first
+
+    def _home(self, key: str) -> int:
+        home = self._homes.get(key)
+        if home is None:
+            home = max(range(len(self.seats)), key=lambda i: self._pull(key, i))
+            if len(self._homes) >= _HOMES:
+                self._homes.clear()
+            self._homes[key] = home
+        return home
+
+    def _pull(self, key: str, i: int) -> float:
+        """How much a seat attracts a conversation: weighted rendezvous, by -weight / ln(uniform)."""
+        mixed = (crc32(key.encode()) << 32 | self._salts[i]) * 0x9E3779B97F4A7C15 & _MASK
+        mixed = (mixed ^ mixed >> 30) * 0xBF58476D1CE4E5B9 & _MASK
+        mixed = (mixed ^ mixed >> 27) * 0x94D049BB133111EB & _MASK
+        uniform = ((mixed ^ mixed >> 31) + 1) / (_MASK + 2)
+        return -self.weights[i] / math.log(uniform)
+
+    def _overloaded(self, i: int) -> bool:
+        load = self.seats[i].in_flight + 1
+        if load <= _FREE_LOAD:
+            return False
+        total = sum([seat.in_flight for seat in self.seats]) + 1
+        return load > BOUND * total * self.weights[i] / self._total
+
+
+class Roster:
+    """The seats that can serve one model, in order of preference. Made once and kept; see `Desk.roster`."""
+
+    __slots__ = ("accounts", "seats", "tiers")
+
+    def __init__(self, tiers: Sequence[Sequence[tuple[SeatCapacity, float]]]) -> None:
+        self.tiers = tuple(Tier(tier) for tier in tiers if tier)
+        self.seats = tuple(seat for tier in self.tiers for seat in tier.seats)
+        self.accounts: frozenset[AccountCapacity] = frozenset(seat.account for seat in self.seats)
+
+    def place(
+        self, want: Want, now: float, order: Order | None, draw: Callable[[], float],
+        among: set[AccountCapacity] | None = None,
+    ) -> SeatCapacity | None:  # fmt: skip
+        """Who takes `want` now: the best of the first tier that has one that is well; else, the last resort."""
+        if want.only is None and want.prefer is None and not want.avoid and among is None:
+            for tier in self.tiers:
+                seat = tier.pick(want, now, order, draw)
+                if seat is not None:
+                    return seat
+                if len(tier.seats) > 1 and (free := _free(tier, want, now, order, (2, None))):
+                    return tier.search(free, want, draw)
+            levels: tuple[int, ...] = (1,)
+        else:
+            levels = (2, 1)
+        if want.prefer is not None:
+            for seat in self.seats:
+                if seat.account.name == want.prefer and allowed(seat, want) and seat.fits(want, now, order):
+                    return seat
+        for level in levels:
+            for tier in self.tiers:
+                free = _free(tier, want, now, order, (level, among))
+                if free:
+                    return tier.search(free, want, draw)
+        return None
+
+
+def _free(
+    tier: Tier, want: Want, now: float, order: Order | None, what: tuple[int, set[AccountCapacity] | None]
+) -> list[int]:
+    """The seats of a tier that take `want` now, at the given level (see `fits`), of the given accounts alone."""
+    level, among = what
+    return [
+        i for i, seat in enumerate(tier.seats)
+        if (among is None or seat.account in among) and allowed(seat, want) and seat.fits(want, now, order) == level
+    ]  # fmt: skip
+
+
+def allowed(seat: SeatCapacity, want: Want) -> bool:
+    """Whether `want` may go there at all."""
+    account = seat.account
+    if want.only is not None and account.name not in want.only:
+        return False
+    return not want.avoid or (account.name, seat.model) not in want.avoid
