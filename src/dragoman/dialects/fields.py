@@ -38,7 +38,7 @@ def _shown(value: object) -> str:
             return "an object"
 
 
-def decode(body: bytes) -> Any:
+def decode(body: "bytes | msgspec.Raw") -> Any:
     """JSON bytes as plain Python values. Raises `Malformed` with the parser's own words."""
     try:
         return msgspec.json.decode(body)

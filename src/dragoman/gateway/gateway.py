@@ -73,6 +73,8 @@ class Gateway:
             await story.refuse(error.failure)
         except Malformed as error:
             await story.refuse(Failure(kind="bad_request", message=str(error), param=error.path or None))
+        except RecursionError:
+            await story.refuse(Failure(kind="bad_request", message="body: expected JSON of fewer levels"))
         except Exception:
             log.exception("a request broke the gateway", extra={"request": call.id})
             failure = Failure(kind="internal", status=500, message="the gateway failed; its log has the details")
