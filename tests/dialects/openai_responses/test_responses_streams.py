@@ -183,6 +183,11 @@ def test_a_break_is_an_error_and_a_failed_response_and_never_a_clean_end() -> No
     assert found[-1]["response"]["status"] == "failed"
 
 
+def test_a_break_of_a_stream_that_is_not_ours_is_an_error_and_no_new_response() -> None:
+    data = dialect.StreamWriter(ask()).write([Broken(failure=Failure(kind="stream_broken", message="gone", status=502))])
+    assert [event["type"] for event in events(data)] == ["error"]
+
+
 def test_a_stream_may_come_event_by_event() -> None:
     reply = Reply(dialect="x", id="r", choices=[Choice(parts=[Text(text="hi"), ToolCall(id="a", name="f")])])
     writer = dialect.StreamWriter(ask())

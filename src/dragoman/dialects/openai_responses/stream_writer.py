@@ -193,11 +193,12 @@ class StreamWriter:
         self._emit(f"response.{status}", {"response": self._response(end)})
 
     def _broken(self, failure: Failure) -> None:
-        self._created()
         self._close_message("incomplete")
         error = error_object(failure)
         said = {"code": error["code"], "message": error["message"], "param": error["param"], "error": error}
         self._emit("error", said)
+        if not self._begun:
+            return  # a relayed stream broke: its response is another's, of which nothing is known here
         state: JSON = {"status": "failed", "incomplete_details": None, "completed_at": None}
         state["error"] = {"code": error["code"] or "server_error", "message": error["message"]}
         self._emit("response.failed", {"response": self._response(state)})
