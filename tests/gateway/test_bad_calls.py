@@ -31,8 +31,9 @@ async def test_a_bad_body_is_the_clients_fault_in_every_dialect(world: Make, bod
 
 @pytest.mark.parametrize("op", ["moderations", "audio/speech", "embed"])
 async def test_a_bad_body_is_the_clients_fault_at_every_endpoint(world: Make, op: str):
-    for body in BAD.values():
-        assert (await world("a").ask(body, op=op)).status in {400, 404}
+    for name, body in BAD.items():
+        if name != "not UTF-8 in what decides about streaming":  # nothing is decided by it here
+            assert (await world("a").ask(body, op=op)).status in {400, 404}
 
 
 async def test_a_schema_too_deep_to_be_translated_is_the_clients_fault(world: Make):

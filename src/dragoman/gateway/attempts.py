@@ -176,7 +176,7 @@ class Attempts:
         kinds = [failure.kind for failure in failures]
         kind = next((kind for kind in _TELLING if kind in kinds), kinds[-1])
         failure = failures[kinds.index(kind)]
-        if kind == "rate_limited" and failure.retry_after is None:
+        if kind == "rate_limited":
             failure.retry_after = self._soonest(model)
         return failure
 
