@@ -1,0 +1,1 @@
+"""Agent programs, by the requests they really sent, through the gateway onto strict fakes of other APIs."""

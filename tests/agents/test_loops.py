@@ -1,0 +1,55 @@
+"""Agents ask for what they ask, run the calls that come back, and go on, whatever stands behind the gateway."""
+
+import json
+
+import pytest
+
+from agents.conftest import House
+from agents.loops import AGENTS, captured
+
+_READ = {"claude_code": "Read", "codex": "view_image", "gemini_cli": "read_file"}
+_RUN = {"claude_code": "Bash", "codex": "exec_command", "gemini_cli": "run_shell_command"}
+_PATH = {"claude_code": "file_path", "codex": "path", "gemini_cli": "file_path"}
+_COMMAND = {"claude_code": "command", "codex": "cmd", "gemini_cli": "command"}
+PATCH = "*** Begin Patch\n*** Update File: a.py\n@@\n-x = 1\n+x = 2\n*** End Patch\n"
+
+
+@pytest.mark.parametrize("agent", AGENTS)
+def test_an_agent_works_through_three_turns(house: House, upstream: str, agent: str) -> None:
+    request, loop = captured(agent), AGENTS[agent]
+    read = {_PATH[agent]: "hello.py"}
+    run = {_COMMAND[agent]: "echo 'a \"b\" ü' > made.txt"}
+    prompt = f"preamble call:{_READ[agent]}{json.dumps(read)} call:{_RUN[agent]}{json.dumps(run)}"
+    body = loop.start(request["body"], prompt)
+
+    first = loop.turn(body, house.ask(request, body, upstream), f"first done call:{_RUN[agent]}{json.dumps(run)}")
+    assert first.calls == [(_READ[agent], read), (_RUN[agent], run)]
+    second = loop.turn(body, house.ask(request, body, upstream), "second done")
+    assert second.calls[0] == (_RUN[agent], run)
+    last = loop.turn(body, house.ask(request, body, upstream), "")
+    assert last.calls == []
+    assert f"{_RUN[agent]} returned: second done" in last.text
+
+
+def test_codex_gets_its_patches_as_free_text(house: House, upstream: str) -> None:
+    request, loop = captured("codex"), AGENTS["codex"]
+    takes_text = upstream.startswith("openai")
+    asked = f"({PATCH})" if takes_text else json.dumps({"input": PATCH})
+    body = loop.start(request["body"], f"call:apply_patch{asked}")
+
+    first = loop.turn(body, house.ask(request, body, upstream), "patched")
+    assert first.calls == [("apply_patch", PATCH)]
+    last = loop.turn(body, house.ask(request, body, upstream), "")
+    assert last.text == "apply_patch returned: patched"
+
+
+def test_claude_code_gets_a_title_from_a_model_that_knows_no_thinking_and_no_beta(house: House, upstream: str) -> None:
+    request = captured("claude_code_title")
+    answer = house.ask(request, request["body"], upstream)
+    assert answer.status_code == 200
+
+
+def test_claude_code_finds_the_gateway_alive(house: House) -> None:
+    answer = house.http.head("/")
+    assert answer.status_code == 200
+    assert answer.content == b""
