@@ -143,6 +143,11 @@ def test_an_image_is_refused_and_rests_no_account(chatgpt: openai.OpenAI) -> Non
     assert chatgpt.chat.completions.create(model="local", messages=HELLO, max_tokens=1).choices
 
 
+def test_a_tool_that_only_its_maker_has_is_the_clients_fault(gateway: GatewayProcess) -> None:
+    body = {"model": "local", "messages": HELLO, "tools": [{"type": "web_search"}]}
+    assert httpx.post(f"{gateway.url}/v1/chat/completions", json=body).status_code == 400
+
+
 def test_another_name_at_the_provider_is_unknown(chatgpt: openai.OpenAI) -> None:
     with pytest.raises(openai.NotFoundError):
         chatgpt.chat.completions.create(model="local/gpt-5", messages=HELLO)
@@ -200,6 +205,18 @@ def test_gemini_keeps_a_schema(gateway: GatewayProcess) -> None:
     )
     reply = client.models.generate_content(model="local", contents="Pick.", config=wish)
     assert json.loads(reply.text)["colour"] in ("red", "green")
+
+
+def test_the_sampling_of_ollamas_clients_gets_through_and_what_does_not_is_named(gateway: GatewayProcess) -> None:
+    def ask(seed: int) -> httpx.Response:
+        options = {"num_predict": 12, "seed": seed, "top_k": 1, "repeat_penalty": 1.1}
+        body = {"model": "local", "messages": HELLO, "options": options, "stream": False}
+        return httpx.post(f"{gateway.url}/api/chat", json=body, timeout=60)
+
+    replies = [ask(seed) for seed in (1, 2, 3)]
+    assert len({reply.json()["message"]["content"] for reply in replies}) == 1  # one choice is none
+    assert "repeat_penalty" in replies[0].headers["x-dragoman-lossy"]
+    assert "top_k" not in replies[0].headers["x-dragoman-lossy"]
 
 
 def test_ollama_gets_text_and_streams(gateway: GatewayProcess) -> None:

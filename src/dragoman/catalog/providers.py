@@ -52,6 +52,14 @@ def _compatible(**changes: object) -> Quirks:
     return Quirks(**(fields | changes))
 
 
+_LLAMA_CPP = _compatible(
+    reasoning_field="reasoning_content",
+    strict_tools=False,
+    custom_tools=False,
+    sampling_extras=True,
+    refuses=frozenset({"repetition_penalty"}),  # passed over in silence: there it is repeat_penalty
+)
+
 PROVIDERS: dict[str, Provider] = {
     provider.name: provider
     for provider in (
@@ -195,14 +203,14 @@ PROVIDERS: dict[str, Provider] = {
         Provider(
             name="llamacpp",
             base_url="http://127.0.0.1:8080/v1",
-            quirks=_compatible(reasoning_field="reasoning_content", strict_tools=False),
+            quirks=_LLAMA_CPP,
             embeds="openai",
             keyless=True,
         ),
         Provider(
             name="local",
             base_url="http://local.invalid/v1",  # the engine's own address takes its place
-            quirks=_compatible(reasoning_field="reasoning_content", strict_tools=False),
+            quirks=_LLAMA_CPP,
             embeds="openai",
             keyless=True,
             embedded=True,

@@ -38,6 +38,7 @@ _CONTEXT_WORDS = ("maximum context length", "context window", "context length ex
 # what llama.cpp answers with status 500, though the request is at fault
 _BY_WORDS: dict[str, FailureKind] = {
     "input is not supported": "bad_request",  # images, audio
+    "unsupported tool type": "bad_request",
     "is too large to process": "context_length",  # texts to embed
     "context size has been exceeded": "context_length",
 }
