@@ -36,6 +36,14 @@ class Rest(Struct):
     until: float
 
 
+def _secrets(spec: config.Account, provider: Provider) -> list[config.Secret]:
+    """What must never be shown: the credentials, and headers that may hold some."""
+    fields = [getattr(spec, name) for name in spec.__struct_fields__]
+    found = [value for value in fields if isinstance(value, config.Secret)]
+    headers = [*spec.headers.values(), *(value for _, value in provider.headers)]
+    return found + [config.Secret(value) for value in headers if len(value) >= 12]
+
+
 class Account:
     """An account's state in this process. Only the methods here change it."""
 
@@ -58,6 +66,7 @@ class Account:
         self._strikes: dict[str, int] = {}
         self._rests: dict[str, Rest] = {}
         self._speaks_not: set[str] = set()
+        self._secrets = _secrets(spec, provider)
 
     def serves(self, model: str) -> bool:
         return self._models is None or model in self._models
@@ -129,6 +138,13 @@ class Account:
     def slowest(self, model: str) -> float:
         """About the longest that a whole reply of `model` took lately, in seconds; 0 where none is known."""
         return self._slowest.get(model, 0.0)
+
+    def hide(self, text: str) -> str:
+        """`text` with the account's secrets masked: a provider may repeat the key that it was sent (law 11)."""
+        for secret in self._secrets:
+            if (value := secret.reveal()) and value in text:
+                text = text.replace(value, str(secret))
+        return text
 
     def take(self) -> None:
         """A call starts."""

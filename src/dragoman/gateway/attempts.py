@@ -139,9 +139,13 @@ class Attempts:
 
     def _blamed(self, failure: Failure, seat: Seat, story: Story) -> Failure:
         """The failure as the client may see it, after the account was rested for its part in it."""
+        account = seat.account
+        failure.message = account.hide(failure.message)
+        failure.type, failure.code, failure.param = (
+            account.hide(word) if word else word for word in (failure.type, failure.code, failure.param)
+        )
         if failure.kind not in _ELSEWHERE:
             return failure
-        account = seat.account
         account.failed_with(failure.kind, failure.message, seat.target.model, time.monotonic(), failure.retry_after)
         log.warning(
             "%s at account %s: %s: %s", seat.target.name, account.name, failure.kind, failure.message,
