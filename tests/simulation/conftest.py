@@ -1,0 +1,12 @@
+"""`--seeds N` runs N virtual fleets; `--seeds N -k 'seed17]'` replays one."""
+
+import pytest
+
+_FEW = {"seed": 1, "saturated_seed": 10, "outage_seed": 5}  # each further kind of scenario runs this part of the seeds
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    for name, part in _FEW.items():
+        if name in metafunc.fixturenames:
+            seeds = range(max(1, metafunc.config.getoption("--seeds") // part))
+            metafunc.parametrize(name, seeds, ids=[f"seed{seed}" for seed in seeds])
