@@ -9,6 +9,10 @@ import pytest
 from fakes import Fake, start
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--seeds", type=int, default=100, help="how many virtual fleets tests/simulation runs")
+
+
 @pytest.fixture
 def provider() -> Iterator[Callable[..., Any]]:
     """Starts fake providers, `provider("anthropic", keys={"k"})`, and stops them after the test."""
