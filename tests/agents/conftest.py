@@ -20,6 +20,7 @@ UPSTREAMS = {
     "gemini": ("gemini", "gemini", "gemini-3-mock"),
     "ollama": ("ollama", "ollama", "qwen3-mock"),
 }
+_OTHERS = {"imitator": ("openai-chat", "openai", "gpt-5.4")}
 
 
 class House:
@@ -41,10 +42,11 @@ class House:
 def house() -> Iterator[House]:
     with ExitStack() as stack:
         fakes = {name: stack.enter_context(start(fake)) for name, (fake, _, _) in UPSTREAMS.items()}
+        fakes["imitator"] = stack.enter_context(start("openai-chat", reasoning_field="reasoning_content"))
         accounts = [
             {"name": name, "provider": provider, "base_url": fakes[name].base_url, "models": [model]}
             | ({} if provider == "ollama" else {"key": fakes[name].key})
-            for name, (_, provider, model) in UPSTREAMS.items()
+            for name, (_, provider, model) in {**UPSTREAMS, **_OTHERS}.items()
         ]
         gateway = GatewayProcess(
             providers=[
@@ -52,7 +54,9 @@ def house() -> Iterator[House]:
                 {"name": "responses", "dialect": "openai-responses", "base_url": "http://replaced.invalid"},
             ],
             accounts=accounts,
-            models=[{"name": name, "targets": [f"{p}/{model}"]} for name, (_, p, model) in UPSTREAMS.items()],
+            models=[
+                {"name": name, "targets": [f"{p}/{model}"]} for name, (_, p, model) in {**UPSTREAMS, **_OTHERS}.items()
+            ],
         )
         yield House(fakes, stack.enter_context(gateway))
 

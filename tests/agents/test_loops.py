@@ -6,6 +6,7 @@ import pytest
 
 from agents.conftest import House
 from agents.loops import AGENTS, captured
+from fakes import Scenario
 
 _READ = {"claude_code": "Read", "codex": "view_image", "gemini_cli": "read_file"}
 _RUN = {"claude_code": "Bash", "codex": "exec_command", "gemini_cli": "run_shell_command"}
@@ -53,3 +54,14 @@ def test_claude_code_finds_the_gateway_alive(house: House) -> None:
     answer = house.http.head("/")
     assert answer.status_code == 200
     assert answer.content == b""
+
+
+def test_a_server_without_responses_is_asked_in_chat_whatever_its_model_is_called(house: House) -> None:
+    fake = house.fakes["imitator"]
+    unknown = Scenario(status=404, message="Invalid URL (POST /v1/responses)", code="none")
+    fake.always(lambda asked: unknown if asked.path.endswith("/responses") else Scenario())
+    request, loop = captured("claude_code"), AGENTS["claude_code"]
+    body = loop.start(request["body"], 'call:Bash{"command": "ls"}')
+    assert loop.turn(body, house.ask(request, body, "imitator"), "").calls == [("Bash", {"command": "ls"})]
+    assert [asked.path for asked in fake.requests] == ["/v1/responses", "/v1/chat/completions"]
+    assert fake.last.json["reasoning_effort"] == "high"

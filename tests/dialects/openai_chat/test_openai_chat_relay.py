@@ -99,3 +99,10 @@ def test_usage_of_a_whole_reply() -> None:
     assert (usage.input, usage.output) == (3, 2)
     assert openai_chat.usage_of(b'{"choices":[]}') is None
     assert openai_chat.usage_of(b"<html>") is None
+
+
+@pytest.mark.parametrize(("model", "name"), [("gpt-5.5", "max_completion_tokens"), ("gpt-4o", "max_tokens")])
+def test_a_limit_is_relayed_under_the_name_that_the_model_takes(model: str, name: str) -> None:
+    fields = msgspec.json.decode(b'{"model":"public","max_tokens":9}', type=dict[str, msgspec.Raw])
+    openai_chat.retarget(fields, model, False, Quirks())
+    assert msgspec.json.decode(msgspec.json.encode(fields)) == {"model": model, name: 9}

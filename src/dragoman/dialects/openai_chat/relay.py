@@ -9,6 +9,7 @@ from dragoman.canon import Usage
 from dragoman.dialects.dialect import Seen
 from dragoman.dialects.openai_chat.errors import failure_of
 from dragoman.dialects.openai_chat.usage import read_usage
+from dragoman.dialects.openai_models import traits
 from dragoman.dialects.quirks import Quirks
 from dragoman.wire import sse
 
@@ -63,8 +64,11 @@ _encode = msgspec.json.Encoder().encode
 
 
 def retarget(fields: dict[str, Raw], model: str, stream: bool, quirks: Quirks) -> None:
-    """Puts `model`, and asks for usage on the stream (keeping the client's other `stream_options`)."""
+    """Puts `model`, and asks for usage on the stream (keeping the client's other `stream_options`). A model of OpenAI's
+    that thinks refuses the older name of `max_completion_tokens`, which clients that know only its public name use."""
     fields["model"] = Raw(_encode(model))
+    if "max_tokens" in fields and "max_completion_tokens" not in fields and traits(model).thinks:
+        fields["max_completion_tokens"] = fields.pop("max_tokens")
     if not stream or not quirks.stream_usage:
         return
     asked = msgspec.json.decode(fields["stream_options"]) if "stream_options" in fields else None
