@@ -184,7 +184,8 @@ def test_a_break_is_an_error_and_a_failed_response_and_never_a_clean_end() -> No
 
 
 def test_a_break_of_a_stream_that_is_not_ours_is_an_error_and_no_new_response() -> None:
-    data = dialect.StreamWriter(ask()).write([Broken(failure=Failure(kind="stream_broken", message="gone", status=502))])
+    broken = Broken(failure=Failure(kind="stream_broken", message="gone", status=502))
+    data = dialect.StreamWriter(ask()).write([broken])
     assert [event["type"] for event in events(data)] == ["error"]
 
 
