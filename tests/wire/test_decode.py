@@ -73,7 +73,7 @@ def test_junk_is_a_declared_error_or_nothing(name: bytes, encode, data: bytes) -
 
 @single
 def test_a_bomb_does_not_go_off(name: bytes, encode) -> None:
-    bomb = encode(b"\0" * (64 << 20))
+    bomb = encode(b"\0" * (8 << 20))
     inner = decoder(name, 100_000)
     with pytest.raises(BodyTooLarge, match="100000"):
         inner.feed(bomb)
@@ -98,18 +98,19 @@ def test_an_unknown_encoding_is_said_not_guessed(name: bytes) -> None:
 @every
 async def test_a_reply_is_read_decoded(client: Client, name: bytes, encode) -> None:
     data = b"hello " * 100
+    body = encode(data)  # once: gzip writes the time into it
 
     async def script(peer) -> None:
         while True:
             await peer.request()
-            peer.say(ok(encode(data), b"Content-Encoding: " + name))
+            peer.say(ok(body, b"Content-Encoding: " + name))
 
     async with serving(script) as server:
         assert await (await client.send(server.origin, "GET", b"/")).read(600) == data
         with pytest.raises(BodyTooLarge):
             await (await client.send(server.origin, "GET", b"/")).read(599)
         raw = await client.send(server.origin, "GET", b"/")
-        assert await raw.chunk() == encode(data)
+        assert await raw.chunk() == body
 
 
 async def test_a_stream_is_decoded_as_it_comes(client: Client) -> None:

@@ -7,6 +7,7 @@ import pytest
 from loopback import Peer, chunked, echo, ok, serving
 
 from dragoman.wire.client import Client
+from dragoman.wire.dial import tls_context
 from dragoman.wire.errors import TimedOut
 from dragoman.wire.origin import Timeouts
 
@@ -74,15 +75,21 @@ async def test_total_counts_while_the_head_is_awaited(client: Client) -> None:
         assert late.value.stage == "total"
 
 
-async def test_a_tls_handshake_that_does_not_come_is_a_connect_time_out(client: Client) -> None:
+async def test_a_tls_handshake_that_does_not_come_is_a_connect_time_out() -> None:
+    client = Client(tls=tls_context())
+    closed = asyncio.Event()
+
     async def script(peer: Peer) -> None:
         await peer.gone()
+        closed.set()
 
     async with serving(script) as server:
         secure = type(server.origin)("https", server.origin.host, server.origin.port)
         with pytest.raises(TimedOut) as late:
-            await client.send(secure, "GET", b"/", timeouts=Timeouts(connect=SOON))
+            await client.send(secure, "GET", b"/", timeouts=Timeouts(connect=0.2))
         assert late.value.stage == "connect"
+        await closed.wait()
+    await client.close()
 
 
 async def test_a_place_that_does_not_come_free_is_a_connect_time_out() -> None:

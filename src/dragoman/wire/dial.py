@@ -48,19 +48,15 @@ async def dial(origin: Origin, proxy: Proxy | None, tls: Callable[[], ssl.SSLCon
 async def _straight(to: Origin, origin: Origin, tls: Callable[[], ssl.SSLContext], protocol: Callable[[], P]) -> P:
     """TCP, and TLS where `to` wants it. `origin` is who it is for."""
     loop = asyncio.get_running_loop()
+    context = tls() if to.scheme == "https" else None
+    name = to.host if context else None
     sock = await _connected(to)
-    try:
-        if to.scheme == "https":
-            _, made = await loop.create_connection(protocol, sock=sock, ssl=tls(), server_hostname=to.host)
-        else:
-            _, made = await loop.create_connection(protocol, sock=sock)
+    try:  # from here on the socket is the loop's, which closes it if this fails
+        _, made = await loop.create_connection(protocol, sock=sock, ssl=context, server_hostname=name)
     except ssl.SSLError as error:
         raise _tls_failed(to, error) from error
     except OSError as error:
         raise ConnectFailed(f"{to}: the connection was lost while it was made: {error}") from error
-    except BaseException:
-        sock.close()
-        raise
     return made
 
 
