@@ -1,5 +1,5 @@
-"""A fleet in virtual time: clients that come in bursts, leave, and wait; providers that refuse, break and hang; a policy
-in between that sends each attempt somewhere. One seed, one run: the same every time."""
+"""A fleet in virtual time: clients that come in bursts, leave, and wait; providers that refuse, break and hang; a
+policy in between that sends each attempt somewhere. One seed, one run: the same every time."""
 
 import heapq
 import itertools

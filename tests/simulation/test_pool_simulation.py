@@ -48,7 +48,7 @@ def test_of_known_limits_at_least_95_percent_are_used_and_none_is_exceeded(by: s
 
 
 def test_an_account_is_back_within_one_cooldown_of_its_outages_end(outage_seed: int) -> None:
-    fleet, policy = run(outage(outage_seed), outage_seed)
+    fleet, _ = run(outage(outage_seed), outage_seed)
     ((_, over, kind),) = fleet.plan.truths[0].outages
     served = [job for job in fleet.plan.jobs if job.result == "served"]
     assert len(served) >= 0.99 * len(fleet.plan.jobs), f"{kind}: {len(fleet.plan.jobs) - len(served)} were not served"

@@ -13,7 +13,7 @@ from dragoman.accounts.ratelimits import Rate, Resource
 
 Order = tuple[int, float, int]  # of one that waits: priority, virtual time, arrival
 _RESOURCES: tuple[Resource, ...] = ("requests", "tokens", "input_tokens", "output_tokens")
-_FEW = 100.0  # tokens: below, a call says nothing about a limit
+_FAR = 0.5  # of the most that was ever taken: a refusal below this share of it says nothing about a limit
 
 
 class AccountSpec(Struct, frozen=True, kw_only=True):
@@ -108,12 +108,21 @@ class SeatCapacity:
                 if claim is not None and (order is None or claim < order):
                     return 0
         tokens = want.input_tokens + want.output_tokens
-        if not (self.requests.room(1, now) and self.tokens.room(tokens, now)):
+        # the windows are asked only where a look does not do: this is the hot path
+        window = self.requests
+        if window.used >= window.limit and not window.room(1, now):
             return 0
-        if account.requests is not None and not account.requests.room(1, now):
+        window = self.tokens
+        if window.used + tokens > window.limit and not window.room(tokens, now):
             return 0
-        if account.tokens is not None and not account.tokens.room(tokens, now):
-            return 0
+        if account.requests is not None:
+            window = account.requests
+            if window.used >= window.limit and not window.room(1, now):
+                return 0
+        if account.tokens is not None:
+            window = account.tokens
+            if window.used + tokens > window.limit and not window.room(tokens, now):
+                return 0
         if account.purse is not None and account.purse.opens(self.estimate(want), now) > now:
             return 0
         if self._told:
@@ -230,8 +239,8 @@ class SeatCapacity:
     def _limit(self, resource: Resource, limit: float) -> None:
         if resource == "requests":
             self.rate.most = min(limit, self._declared.rpm or NEVER)
-            self.rate.value = min(self.rate.value, self.rate.most) if self.rate.value != NEVER else self.rate.most
-            self.requests.limit = max(1.0, self.rate.value)
+            self.rate.value = min(self.rate.value, self.rate.most)
+            self.requests.limit = self.rate.whole
         elif resource == "tokens":
             self.volume.most = min(limit, self._declared.tpm or NEVER)
             self.volume.value = min(self.volume.value, self.volume.most)
@@ -245,26 +254,32 @@ class SeatCapacity:
                 best[i] = used[i]
         if self.parallel.value < self.parallel.most:
             self.parallel.accepted(used[0], 0.5 / self.parallel.value)
-            self.concurrency = max(1.0, self.parallel.value // 1)
+            self.concurrency = self.parallel.whole
         if self.rate.value < self.rate.most:
             self.rate.accepted(used[1], 0.05)
-            self.requests.limit = max(1.0, self.rate.value // 1)
+            self.requests.limit = self.rate.whole
         if self.volume.value < self.volume.most:
             self.volume.accepted(used[2], 0.05 * lease.tokens)
             self.tokens.limit = self.volume.value
 
     def refused(self, lease: Lease, limited: str | None, now: float) -> None:
         """The provider said 429, or that it is overloaded: lowers the ceiling that is to blame. Where it did not say
-        which, it is what stands highest against the most that was ever taken."""
-        used = (float(self.in_flight), self.requests.used, self.tokens.used)
-        shares = [now_used / best if best else 1.0 for now_used, best in zip(used, self._best, strict=True)]
-        worst = max(shares)
-        ceilings = {"concurrency": self.parallel, "requests": self.rate, "tokens": self.volume}
-        for (name, ceiling), share, amount in zip(ceilings.items(), shares, used, strict=True):
-            if limited == name or (limited is None and share >= 0.97 * worst and (name != "tokens" or amount > _FEW)):
-                ceiling.refused(amount - 1 if name != "tokens" else amount - lease.tokens, lease.at, now)
-        self.concurrency = max(1.0, self.parallel.value // 1)
-        self.requests.limit = max(1.0, self.rate.value // 1)
+        which, it is what stands highest against the most that was ever taken; and nothing, where all stand far below
+        that: then it refuses for a reason of its own, and a rest is the answer."""
+        self.requests.room(1, now)  # drops what has left the window
+        self.tokens.room(1, now)
+        used = (self.in_flight - 1.0, self.requests.used - 1, self.tokens.used - lease.tokens)
+        shares = [taken / best if best else 1.0 for taken, best in zip(used, self._best, strict=True)]
+        bar = max(0.97 * max(shares), _FAR)
+        for at, (name, ceiling) in enumerate(
+            (("concurrency", self.parallel), ("requests", self.rate), ("tokens", self.volume))
+        ):
+            if used[at] >= 1 and shares[at] >= (_FAR if limited == name else bar) and limited in (None, name):
+                ceiling.refused(used[at], lease.at, now)
+            else:
+                self._best[at] *= 0.9  # should it go on, what was once taken counts for less
+        self.concurrency = self.parallel.whole
+        self.requests.limit = self.rate.whole
         self.tokens.limit = max(1.0, self.volume.value)
 
 

@@ -28,7 +28,7 @@ from dragoman.accounts.queue import Phase as Waiting
 from dragoman.accounts.retries import RetryBudget
 from dragoman.accounts.roster import Roster, allowed
 
-_STEP = 0.001  # seconds: the least that a timer waits
+_STEP = 0.001  # seconds: the least that anyone is told to wait
 _OPTIMISM = 0.5  # an estimated wait must be so much worse than the deadline before a want is refused for it
 
 
@@ -263,8 +263,9 @@ class Desk:
         else:
             return
         if took != lease.tokens:
+            more = took - lease.tokens
             for window, entry in lease.entries:
-                window.correct(entry, took - lease.tokens, now)
+                window.correct(entry, more, now)
 
     def _proved(self, lease: Lease) -> None:
         if lease.began:
@@ -324,9 +325,6 @@ class Desk:
         if not self.queue.waiting:
             self._dirty.clear()
             return
-        for lane in self.queue.lanes.values():
-            if lane.opens <= now:
-                lane.fresh = True
         self._dispatch(now)
         for ticket in self.queue.late(now):
             self._end(ticket, Waiting.REFUSED, self._refusal("late", ticket.want, now), now)
@@ -359,7 +357,7 @@ class Desk:
             if self._dirty or not heads:  # what a grant set free may be for one that comes before the rest
                 dirty |= self._dirty
                 self._dirty = set()
-                heads = self._heads(dirty)
+                heads = self._heads(dirty, now)
                 if not heads:
                     break
             lane = heads.pop(0)[1]
@@ -369,8 +367,11 @@ class Desk:
                 break
         self._dirty.clear()
 
-    def _heads(self, dirty: set[AccountCapacity]) -> list[tuple[Order, Lane]]:
+    def _heads(self, dirty: set[AccountCapacity], now: float) -> list[tuple[Order, Lane]]:
         """The lanes whose first something may have changed for, in order."""
+        for lane in self.queue.lanes.values():
+            if lane.opens <= now:
+                lane.fresh = True
         heads = [
             (first.order, lane)
             for lane in self.queue.lanes.values()
@@ -406,9 +407,9 @@ class Desk:
                 if now < at < opens:
                     opens, soonest = at, seat
         if among is not None:
-            lane.opens = max(now + _STEP, min(lane.opens, opens))
+            lane.opens = min(lane.opens, opens)
             return
-        lane.opens, lane.fresh, lane.unclaimed = max(now + _STEP, opens), False, False
+        lane.opens, lane.fresh, lane.unclaimed = opens, False, False
         if soonest is not None and lane.claim is None and (held := soonest.lacks(want, now)) is not None:
             if held.claim is None or ticket.order < held.claim:
                 self._claim(lane, held, ticket)

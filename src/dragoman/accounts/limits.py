@@ -18,9 +18,13 @@ NEVER = math.inf
 
 
 class Window:
-    """At most `limit` of something in any `seconds`."""
+    """At most `limit` of something in any `seconds`.
 
-    __slots__ = ("_slots", "_step", "limit", "seconds", "used")
+    `used` is what was taken and has not been seen to leave yet: never too little. `used + amount <= limit` thus says
+    that there is room, and only where it fails need `room` be asked.
+    """
+
+    __slots__ = ("_ends", "_slot", "_slots", "_step", "limit", "seconds", "used")
 
     def __init__(self, limit: float, seconds: float = MINUTE) -> None:
         self.limit = limit
@@ -28,6 +32,8 @@ class Window:
         self.used = 0.0
         self._step = seconds / SLOTS
         self._slots: deque[list[float]] = deque()  # [when it leaves the window, how much]
+        self._slot = [0.0, 0.0]  # the one that is filled now
+        self._ends = 0.0
 
     def room(self, amount: float, now: float) -> bool:
         """Whether `amount` fits now. What is more than the whole limit fits into an empty window."""
@@ -38,7 +44,7 @@ class Window:
 
     def opens(self, amount: float, now: float) -> float:
         """When `amount` will fit, if nothing else is taken until then; `now` where it does already."""
-        if self.room(amount, now):
+        if self.used + amount <= self.limit or self.room(amount, now):
             return now
         left = self.used
         for leaves, held in self._slots:
@@ -49,16 +55,16 @@ class Window:
 
     def take(self, amount: float, now: float) -> list[float]:
         """Counts `amount` at `now`. The entry is for `correct`."""
-        step = self._step
-        leaves = (now // step + 1) * step + self.seconds
         self.used += amount
+        if now < self._ends:
+            self._slot[1] += amount
+            return self._slot
         slots = self._slots
-        if slots and slots[-1][0] == leaves:
-            entry = slots[-1]
-            entry[1] += amount
-        else:
-            entry = [leaves, amount]
-            slots.append(entry)
+        while slots and slots[0][0] <= now:
+            self.used -= slots.popleft()[1]
+        self._ends = (now // self._step + 1) * self._step
+        entry = self._slot = [self._ends + self.seconds, amount]
+        slots.append(entry)
         return entry
 
     def correct(self, entry: list[float], more: float, now: float) -> None:
@@ -72,27 +78,35 @@ class Ceiling:
     """A limit nobody told us, found by trying: additive increase, multiplicative decrease.
 
     Chiu and Jain, "Analysis of the increase and decrease algorithms for congestion avoidance in computer networks"
-    (1989). Without a limit until the first refusal. `value` never goes above `most`.
+    (1989); the longer nothing was refused, the larger the increase. Without a limit until the first refusal. `value`
+    never goes above `most`.
     """
 
-    __slots__ = ("_since", "most", "value")
+    __slots__ = ("_calm", "_since", "most", "value")
 
     def __init__(self, most: float = NEVER) -> None:
         self.most = most
         self.value = most
         self._since = -NEVER
+        self._calm = 0  # calls taken near the ceiling since the last refusal
+
+    @property
+    def whole(self) -> float:
+        """The ceiling as a number of calls: whole, and at least 1."""
+        return max(1.0, math.floor(self.value)) if self.value != NEVER else NEVER
 
     def refused(self, used: float, began: float, now: float, keep: float = 0.9) -> None:
         """The provider refused at `used`. `began`: when the refused call was made; what was on its way when the ceiling
         was lowered says nothing new."""
         if began >= self._since:
-            self._since = now
+            self._since, self._calm = now, 0
             self.value = min(self.value, max(1.0, used * keep))
 
     def accepted(self, used: float, step: float) -> None:
         """The provider took a call at `used`: where that is near the ceiling, it rises by `step`."""
         if self.value < self.most and used >= 0.8 * self.value:
-            self.value = min(self.most, self.value + step)
+            self._calm += 1
+            self.value = min(self.most, self.value + step * (1 + self._calm / (2 * self.value)))
 
 
 class Allowance:

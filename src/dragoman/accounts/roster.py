@@ -18,19 +18,22 @@ BOUND = 1.25  # a home is left when its load is above so many times its share
 _FREE_LOAD = 4  # calls at once that never make a home too full
 _CLEARLY = 0.8  # the second is taken only if its cost is below this share of the first's: noise decides nothing
 _HOMES = 20_000  # remembered
+_LITTLE = 1e-6
 _MASK = (1 << 64) - 1
 
 
 class Tier:
     """Seats that are as good as one another, but for their weights."""
 
-    __slots__ = ("_cumulated", "_homes", "_salts", "_total", "seats", "weights")
+    __slots__ = ("_cumulated", "_each", "_homes", "_salts", "_total", "seats", "weights")
 
     def __init__(self, seats: Sequence[tuple[SeatCapacity, float]]) -> None:
         self.seats = [seat for seat, _ in seats]
         self.weights = [weight for _, weight in seats]
         self._cumulated = list(accumulate(self.weights))
         self._total = self._cumulated[-1] if self._cumulated else 0.0
+        mean = self._total / len(self.weights) if self.weights else 1.0
+        self._each = [mean / weight for weight in self.weights]  # how heavy one call weighs, by the seat's weight
         self._salts = [crc32(f"{seat.account.name}\0{seat.model}".encode()) for seat in self.seats]
         self._homes: dict[str, int] = {}
 
@@ -72,12 +75,12 @@ class Tier:
             return first  # a probe: it costs one call, and shunning it would cost the seat
         if second.wakes():
             return first
-        slow_i, slow_j = first.health.slowness(want.output_tokens), second.health.slowness(want.output_tokens)
-        if not slow_i or not slow_j:
-            slow_i = slow_j = 1.0
-        mean = self._total / len(self.weights)
-        cost_i = slow_i * (1 + first.in_flight * mean / self.weights[i]) / max(first.health.success, 0.01) ** 2
-        cost_j = slow_j * (1 + second.in_flight * mean / self.weights[j]) / max(second.health.success, 0.01) ** 2
+        health_i, health_j = first.health, second.health
+        cost_i, cost_j = 1.0, 1.0
+        if health_i.ttft is not None and health_j.ttft is not None:
+            cost_i, cost_j = health_i.slowness(want.output_tokens), health_j.slowness(want.output_tokens)
+        cost_i *= (1 + first.in_flight * self._each[i]) / (health_i.success * health_i.success + _LITTLE)
+        cost_j *= (1 + second.in_flight * self._each[j]) / (health_j.success * health_j.success + _LITTLE)
         return second if cost_j < _CLEARLY * cost_i else first
 
     def _home(self, key: str) -> int:
