@@ -16,7 +16,7 @@ def announced(state: Path) -> Announcement:
     return msgspec.json.decode(text, type=Announcement)
 
 
-def ends(pid: int, seconds: float = 10) -> bool:
+def ends(pid: int, seconds: float = 60) -> bool:
     """Whether the process ends within that time."""
     try:
         process = os.pidfd_open(pid)
@@ -31,12 +31,6 @@ def ends(pid: int, seconds: float = 10) -> bool:
 def kill(pid: int) -> None:
     os.kill(pid, signal.SIGKILL)
     assert ends(pid)
-
-
-def ticks(pid: int) -> int:
-    """Processor time it took so far, in clock ticks (proc_pid_stat(5): utime, stime)."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return int(fields[11]) + int(fields[12])
 
 
 def memory_mb(pid: int) -> float:

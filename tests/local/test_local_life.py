@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -46,8 +47,9 @@ def test_no_model_runs_before_it_is_asked_for_and_none_after_the_gateway_was_kil
 def test_an_orderly_end_of_the_gateway_ends_the_model(fresh: GatewayProcess) -> None:
     assert ask(fresh).status_code == 200
     child = announced(fresh.state)
-    assert fresh.stop() == 0
+    fresh.process.send_signal(signal.SIGTERM)
     assert ends(child.pid)
+    assert ends(fresh.process.pid)
 
 
 def test_workers_share_one_model() -> None:
@@ -56,7 +58,7 @@ def test_workers_share_one_model() -> None:
         replies = [ask(running) for _ in range(6)]  # each on a new connection, which either worker may take
         assert [reply.status_code for reply in replies] == [200] * 6
         child = announced(running.state)
-        running.stop()
+        running.process.send_signal(signal.SIGTERM)
         assert ends(child.pid)
 
 
