@@ -20,6 +20,7 @@ import copy
 import json
 import logging
 import random
+import re
 import resource
 import sys
 import tempfile
@@ -254,8 +255,17 @@ class Providers(Client):
             )
         if fate == "error":
             status = draw.choice([400, 401, 402, 403, 404, 408, 409, 413, 422, 429, 499, 500, 502, 503, 504, 529])
-            text = draw.choice([b"", b"<html>no</html>", b'{"error":"x"}', b'{"error":{"message":"m","code":7}}', b"[]",
-                                b'{"type":"error","error":{"type":"overloaded_error","message":"m"}}', b"\xff"])  # fmt: skip
+            text = draw.choice(
+                [
+                    b"",
+                    b"<html>no</html>",
+                    b'{"error":"x"}',
+                    b'{"error":{"message":"m","code":7}}',
+                    b"[]",
+                    b'{"type":"error","error":{"type":"overloaded_error","message":"m"}}',
+                    b"\xff",
+                ]
+            )
             return _reply(status, [text])
         if b"embed" in target.lower():
             value: Any = _EMBEDDINGS.get(name, {})
@@ -304,7 +314,8 @@ _SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}, "requir
 _PNG = "iVBORw0KGgo="
 BODIES: dict[str, Any] = {
     "/v1/chat/completions": {
-        "model": "m", "stream": False, "stream_options": {"include_usage": True}, "temperature": 0.5, "top_p": 1, "n": 1,
+        "model": "m", "stream": False, "stream_options": {"include_usage": True}, "temperature": 0.5, "top_p": 1,
+        "n": 1,
         "stop": ["x"], "seed": 1, "logit_bias": {"1": 2}, "max_completion_tokens": 50, "reasoning_effort": "low",
         "user": "u", "metadata": {"a": "b"}, "response_format": {"type": "json_schema", "json_schema": {
             "name": "n", "schema": _SCHEMA, "strict": True}},
@@ -395,12 +406,81 @@ _PAGES = ["/", "/healthz", "/readyz", "/metrics", "/v1/models", "/v1/models/m-ch
           "/v1/responses/x/input_items?limit=a&order=b", "/dragoman/v1/accounts", "/v1/models/%ff%00",
           "/v1/models/..%2f..", "/nowhere", "/v1", "//", "/%", "/v1/chat/completions"]  # fmt: skip
 ODD: list[Any] = [
-    None, True, False, 0, -1, 1, 2.5, -0.0, 1e300, -1e300, 2**31, 2**53, 2**63, 2**64, -(2**63), -(2**70), 10**30, "",
-    "x", " ", "\x00", "é😀", "a" * 5000, "ab\r\nx: y", [], {}, [[]], [{}], [None], [1, "a"], {"": 0},
-    {"type": "text"}, {"type": None}, {"type": "nonsense", "data": {}}, {"text": 1}, "DgmSeal1", "DgmSeal1eJyLjgUAARUAuQ",
-    "data:image/png;base64,", "data:,x", "http://", "file:///etc/passwd", "none", "auto", "model", "assistant",
-    "../../etc", "\ufeff", {"$ref": "#"}, {"type": ["object", 1]}, {"anyOf": "x"},
-]  # fmt: skip
+    None,
+    True,
+    False,
+    0,
+    -1,
+    1,
+    2.5,
+    -0.0,
+    1e300,
+    -1e300,
+    2**31,
+    2**53,
+    2**63,
+    2**64,
+    -(2**63),
+    -(2**70),
+    10**30,
+    "",
+    "x",
+    " ",
+    "\x00",
+    "é😀",
+    "a" * 5000,
+    "ab\r\nx: y",
+    [],
+    {},
+    [[]],
+    [{}],
+    [None],
+    [1, "a"],
+    {"": 0},
+    {"type": "text"},
+    {"type": None},
+    {"type": "nonsense", "data": {}},
+    {"text": 1},
+    "DgmSeal1",
+    "DgmSeal1eJyLjgUAARUAuQ",
+    "data:image/png;base64,",
+    "data:,x",
+    "http://",
+    "file:///etc/passwd",
+    "none",
+    "auto",
+    "model",
+    "assistant",
+    "../../etc",
+    "\ufeff",
+    {"$ref": "#"},
+    {"type": ["object", 1]},
+    {"anyOf": "x"},
+]
+
+
+# deep, but not beyond what a parser takes; a schema or a message like this is walked by recursion. Stands in for its
+# bytes until they are written: Python's own encoder does not go so deep
+DEEP = {
+    f"deep {levels} {opening}": opening.encode() * levels + b"1" + closing.encode() * levels
+    for levels in (60, 300, 480, 900)
+    for opening, closing in (
+        ("[", "]"),
+        ('{"type":"object","properties":{"a":', "}}"),
+        ('{"content":[', "]}"),
+        ('{"items":', "}"),
+        ('{"anyOf":[', "]}"),
+    )
+}
+_DEEP_MARK = re.compile(rb'"(deep \d+ (?:[^"\\]|\\.)*)"')
+
+
+def written(value: Any, ensure_ascii: bool = True) -> bytes:
+    """`value` as JSON, what is `DEEP` in it at its full depth."""
+    body = json.dumps(value, ensure_ascii=ensure_ascii).encode("utf-8", "surrogatepass")
+    if b'"deep ' not in body:
+        return body
+    return _DEEP_MARK.sub(lambda found: DEEP.get(json.loads(found[0]), found[0]), body)
 
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
@@ -419,18 +499,23 @@ def mutate(draw: random.Random, value: Any) -> Any:
         inner = value
         for key in way:
             inner = inner[key]
-        match draw.randrange(8):
-            case 0:
+        match draw.randrange(40):
+            case 39:
+                inner[last] = draw.choice(list(DEEP))
+                return value
+            case 38:
+                inner[last] = "[" * 2000 + "]" * 2000  # as text
+            case 0 | 5 | 6:
                 del inner[last]
-            case 1:
+            case 1 | 7 | 8:
                 inner[last] = [inner[last]]
-            case 2:
+            case 2 | 9 | 10:
                 inner[last] = {"x": inner[last]}
-            case 3 if isinstance(inner, dict):
+            case 3 | 11 | 12 if isinstance(inner, dict):
                 inner["unknown\r\nx-injected: 1, " + str(draw.randrange(9))] = copy.deepcopy(draw.choice(ODD))
-            case 3:
+            case 3 | 11 | 12:
                 inner.append(copy.deepcopy(inner[last]))
-            case 4:
+            case 4 | 13 | 14:
                 inner[last] = str(inner[last])
             case _:
                 inner[last] = copy.deepcopy(draw.choice(ODD))
@@ -495,8 +580,23 @@ class Sent:
 
 
 _MODELS = [f"m-{name}" for name in UPSTREAMS]
-_ODD_MODELS = ["", "nobody", "chat/x", "gemini/a b?c#d", "gemini/../../x", "bedrock/arn:aws:x/é", "ollama/\u2028", "m" * 300,
-               "responses/%0d%0a", "cohere/x", "chat/", "/", "gemini/é😀", "messages/x\r\ny: z", "both"]  # fmt: skip
+_ODD_MODELS = [
+    "",
+    "nobody",
+    "chat/x",
+    "gemini/a b?c#d",
+    "gemini/../../x",
+    "bedrock/arn:aws:x/é",
+    "ollama/\u2028",
+    "m" * 300,
+    "responses/%0d%0a",
+    "cohere/x",
+    "chat/",
+    "/",
+    "gemini/é😀",
+    "messages/x\r\ny: z",
+    "both",
+]
 
 
 def compose(draw: random.Random) -> Sent:
@@ -520,7 +620,7 @@ def compose(draw: random.Random) -> Sent:
     kind = draw.random()
     if kind < 0.6:
         value = mutate(draw, value)
-    body = json.dumps(value, ensure_ascii=draw.random() < 0.5).encode("utf-8", "surrogatepass")
+    body = written(value, draw.random() < 0.5)
     if 0.6 <= kind < 0.9:
         body = spoil_bytes(draw, body)
     method = "POST" if draw.random() < 0.97 else draw.choice(["GET", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"])
@@ -534,12 +634,46 @@ def compose(draw: random.Random) -> Sent:
 def _headers(draw: random.Random) -> list[tuple[str, bytes]]:
     if draw.random() < 0.6:
         return []
-    values = [b"", b"1", b"x" * 3000, b"\xff\xfe", b"Bearer \xe9", b"Bearer ", b"Bearer dgm-unknown", b"gzip", b"a, b,,;=\"",
-              b"http://[", b"http://[::1", b"null", b"https://evil.example", b"http://localhost:1", b"multipart/form-data",
-              b"multipart/form-data; boundary=x", b"mode=cost; max_cost_usd=x; needs=", b"text/plain", b"\t \t"]  # fmt: skip
-    names = ["authorization", "x-api-key", "content-type", "origin", "x-dragoman-strict", "x-dragoman-constraints",
-             "anthropic-beta", "openai-beta", "idempotency-key", "accept-encoding", "anthropic-version", "x-goog-api-key",
-             "access-control-request-headers", "session_id", "cookie", "x-unknown", "host"]  # fmt: skip
+    values = [
+        b"",
+        b"1",
+        b"x" * 3000,
+        b"\xff\xfe",
+        b"Bearer \xe9",
+        b"Bearer ",
+        b"Bearer dgm-unknown",
+        b"gzip",
+        b'a, b,,;="',
+        b"http://[",
+        b"http://[::1",
+        b"null",
+        b"https://evil.example",
+        b"http://localhost:1",
+        b"multipart/form-data",
+        b"multipart/form-data; boundary=x",
+        b"mode=cost; max_cost_usd=x; needs=",
+        b"text/plain",
+        b"\t \t",
+    ]
+    names = [
+        "authorization",
+        "x-api-key",
+        "content-type",
+        "origin",
+        "x-dragoman-strict",
+        "x-dragoman-constraints",
+        "anthropic-beta",
+        "openai-beta",
+        "idempotency-key",
+        "accept-encoding",
+        "anthropic-version",
+        "x-goog-api-key",
+        "access-control-request-headers",
+        "session_id",
+        "cookie",
+        "x-unknown",
+        "host",
+    ]
     return [(draw.choice(names), draw.choice(values)) for _ in range(draw.choice([1, 1, 2, 5]))]
 
 

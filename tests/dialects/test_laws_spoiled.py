@@ -143,3 +143,45 @@ def test_a_block_after_the_finish_is_passed_over() -> None:
     for event in reader.feed(b"".join(fuzz.framed("messages", events))):
         grown.add(event)
     assert "late" not in repr(grown.reply)
+
+
+ODD_BYTES = {
+    "openai-chat": [b'data: {"id":"r","error":{"message":"m","x":"\xff"},"choices":[]}\n\n'],
+    "openai-responses": [b'data: {"type":"response.created","response":{"x":"\xff"}}\n\n'],
+    "anthropic": [
+        b'data: {"type":"content_block_start","index":0,"content_block":{"type":"odd"}}\n\n',
+        b'data: {"type":"content_block_delta","index":0,"delta":{"type":"odd","x":"\xff"}}\n\n',
+    ],
+    "gemini": [b'data: {"candidates":[{"content":{"parts":[{"text":"a"}]}}],"usageMetadata":{"x":"\xff"}}\n\n'],
+    "ollama": [b'{"message":{"content":"\xff"}}\n'],
+    "cohere": [b'data: {"type":"message-start","x":"\xff"}\n\n'],
+    "bedrock": [fuzz.event_frame({":message-type": "event", ":event-type": "messageStart"}, b'{"x":"\xff"}')],
+}
+
+
+@pytest.mark.parametrize("name", ODD_BYTES)
+def test_bytes_that_are_no_text_break_a_stream_and_no_reader(name: str) -> None:
+    reader = dialects.upstream(name).StreamReader()
+    events = [event for frame in ODD_BYTES[name] for event in reader.feed(frame)] + reader.close()
+    assert isinstance(events[-1], Broken)
+    all_write(events)
+
+
+@pytest.mark.parametrize("name", ["openai-chat", "openai-responses", "anthropic", "gemini", "ollama"])
+def test_bytes_that_are_no_text_pass_the_relay_lane(name: str) -> None:
+    client = dialects.client(name)
+    for frame in ODD_BYTES[name]:
+        client.tap(frame, Seen())
+
+
+def test_stream_options_that_are_no_text_are_the_clients_fault() -> None:
+    fields = {"stream_options": msgspec.Raw(b'{"x":"\xff"}')}
+    with pytest.raises(Malformed):
+        dialects.client("openai-chat").retarget(fields, "m", True, Quirks())
+
+
+def test_an_input_item_of_no_type_is_stored_as_it_is() -> None:
+    from dragoman.dialects.openai_responses import stored
+
+    kept = stored.record({"input": [{"type": {"x": 1}}, {"type": []}]}, {"id": "resp_1"})
+    assert [item["type"] for item in kept.items][0] == {"x": 1}

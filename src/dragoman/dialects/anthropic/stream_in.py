@@ -161,7 +161,10 @@ class StreamReader:
         if delta.partial_json:
             block.gathered.append(delta.partial_json)
         elif delta.type != "input_json_delta":
-            whole: JSON = _decode(data)["delta"]
+            try:
+                whole: JSON = _decode(data)["delta"]
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+                return
             whole.pop("type", None)
             block.start.update({name: value for name, value in whole.items() if value is not None})
 

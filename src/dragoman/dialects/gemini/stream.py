@@ -151,7 +151,10 @@ class Reading:
         return events
 
     def used(self) -> list[Event]:
-        usage = read_usage(_decode(self._usage) if isinstance(self._usage, msgspec.Raw) else self._usage)
+        try:
+            usage = read_usage(_decode(self._usage) if isinstance(self._usage, msgspec.Raw) else self._usage)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            usage = None
         return [] if usage is None else [Used(usage=usage)]
 
     def _begin(self, chunk: JSON, events: list[Event]) -> None:

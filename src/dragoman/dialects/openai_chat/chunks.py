@@ -124,6 +124,15 @@ _MOST_CHOICES = 1024  # OpenAI gives at most 128
 _FAULTS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
+def _envelope(data: bytes) -> object:
+    """An error event, whole; None where it is no JSON after all."""
+    try:
+        return msgspec.json.decode(data)
+    except _FAULTS:
+        return None
+
+
+
 class _Call(Struct):
     """A tool call on its way. `place` is its part's index, None until its name is known."""
 
@@ -224,7 +233,7 @@ class StreamReader:
             chunk = lenient
         if chunk.error is not None or name == "error" or chunk.object == "error":
             self._over = True
-            events.append(Broken(failure=failure_of(msgspec.json.decode(data), 0)))
+            events.append(Broken(failure=failure_of(_envelope(data), 0)))
             return
         self._chunk(chunk, events)
 

@@ -7,6 +7,7 @@ from msgspec import Raw, Struct
 
 from dragoman.canon import Usage
 from dragoman.dialects.dialect import Seen
+from dragoman.dialects.fields import Malformed, decode
 from dragoman.dialects.openai_chat.errors import failure_of
 from dragoman.dialects.openai_chat.usage import read_usage
 from dragoman.dialects.openai_models import traits
@@ -64,14 +65,15 @@ _encode = msgspec.json.Encoder().encode
 
 
 def retarget(fields: dict[str, Raw], model: str, stream: bool, quirks: Quirks) -> None:
-    """Puts `model`, and asks for usage on the stream (keeping the client's other `stream_options`). A model of OpenAI's
+    """Puts `model`, and asks for usage on the stream (keeping the client's other `stream_options`, which are read: raises
+    `Malformed`). A model of OpenAI's
     that thinks refuses the older name of `max_completion_tokens`, which clients that know only its public name use."""
     fields["model"] = Raw(_encode(model))
     if "max_tokens" in fields and "max_completion_tokens" not in fields and traits(model).thinks:
         fields["max_completion_tokens"] = fields.pop("max_tokens")
     if not stream or not quirks.stream_usage:
         return
-    asked = msgspec.json.decode(fields["stream_options"]) if "stream_options" in fields else None
+    asked = decode(fields["stream_options"]) if "stream_options" in fields else None
     options = asked if isinstance(asked, dict) else {}
     if options.get("include_usage") is not True:
         fields["stream_options"] = Raw(_encode({**options, "include_usage": True}))
@@ -121,7 +123,10 @@ def tap(frame: bytes, seen: Seen) -> bool:
     if chunk.model:
         seen.model = chunk.model
     if chunk.error is not None or event.name == "error":
-        seen.failure = failure_of(msgspec.json.decode(event.data), 0)
+        try:
+            seen.failure = failure_of(decode(event.data), 0)
+        except Malformed:
+            seen.failure = failure_of(None, 0)
         return True
     usage = chunk.usage or (chunk.x_groq.usage if chunk.x_groq else None)
     if usage is None:

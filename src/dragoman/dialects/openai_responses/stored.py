@@ -121,6 +121,8 @@ def record(body: JSON, response: JSON) -> Record:
 def _listed(item: JSON, core: str, index: int) -> JSON:
     """An input item as the API lists it: with type, id and status, and its content as parts."""
     kind = item.get("type") or "message"
+    if not isinstance(kind, str):
+        return item  # the provider took it, whatever it is
     prefix = _PREFIXES.get(kind, "item")
     listed = {"id": f"{prefix}_{core}{_MADE}{index}", **{k: v for k, v in item.items() if v is not None}, "type": kind}
     if kind in _STATED:

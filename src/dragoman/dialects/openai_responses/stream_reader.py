@@ -163,7 +163,12 @@ class StreamReader:
             if head.delta and isinstance(head.delta, str):
                 self._delta(head, kind)
         else:
-            self._event(head.type, _whole(data))
+            try:
+                event = _whole(data)
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+                self._break("the provider sent an event that is not JSON")
+                return
+            self._event(head.type, event)
 
     def _delta(self, head: _Head, kind: str) -> None:
         # one part holds all texts of a kind of reasoning, and a call has but one
