@@ -8,7 +8,8 @@ from e2e.gateway import GatewayProcess
 from e2e.rows import ROWS
 from fakes import Fake, start
 
-FATES = ("e400", "e401", "e404", "e429", "e500", "emid", "ecut")  # model ids of the error tests
+SECRET = "sk-an-account-s-own-secret"
+FATES = ("e401", "e404", "e429", "e500", "emid", "ecut", "edrop")  # model ids of the error tests
 
 
 class World:
@@ -24,7 +25,8 @@ class World:
 
     def start(self) -> Self:
         for name, column in COLUMNS.items():
-            self.fakes[name] = self._stack.enter_context(start(column.fake, **column.options))
+            options = {"credentials": {"AKIAFAKE": SECRET}} if name == "bedrock" else {"keys": {SECRET}}
+            self.fakes[name] = self._stack.enter_context(start(column.fake, **options, **column.options))
         self.gateway = self._stack.enter_context(GatewayProcess(**self._tables()))
         return self
 
@@ -44,7 +46,7 @@ class World:
         shared = {"provider": column.name, "base_url": fake.base_url, **column.account, **_credential(column, fake)}
         ordinary = {"name": column.name, "models": list({column.model, column.thinker, "other-mock"}), **shared}
         fated = [
-            {"name": f"{column.name}.{fate}.{row}", "models": [f"{fate}-{row}"], **shared}
+            {"name": f"{column.name}.{fate}.{row}", "models": [f"gpt-4o-{fate}-{row}"], **shared}
             for fate in FATES
             for row in ROWS
         ]
@@ -53,13 +55,12 @@ class World:
     def _models(self, column: Column) -> list[dict[str, Any]]:
         provider = column.account.get("provider", column.name)
         names = {column.name: column.model, f"{column.name}.think": column.thinker}
-        names |= {f"{column.name}.{fate}.{row}": f"{fate}-{row}" for fate in FATES for row in ROWS}
+        names |= {f"{column.name}.{fate}.{row}": f"gpt-4o-{fate}-{row}" for fate in FATES for row in ROWS}
         return [{"name": name, "targets": [f"{provider}/{model}"]} for name, model in names.items()]
 
 
-def _credential(column: Column, fake: Fake) -> dict[str, Any]:
-    if column.name == "bedrock" and hasattr(fake, "secret_access_key"):
-        return {"access_key_id": fake.access_key_id, "secret_access_key": fake.secret_access_key}
-    if column.name == "ollama":
-        return {}
-    return {"key": fake.key}
+def _credential(column: Column, fake: Any) -> dict[str, Any]:
+    if column.name == "bedrock":
+        ((key_id, secret),) = fake.credentials.items()
+        return {"access_key_id": key_id, "secret_access_key": secret}
+    return {"key": SECRET}

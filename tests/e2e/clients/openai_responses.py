@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import httpx2
 import openai
 
 from .openai_chat import client_for, data_url
@@ -116,6 +117,8 @@ def _last(events: list[Any]) -> Any:
 
     `get_final_response` knows only completed responses, so it is taken from the last event.
     """
+    if events[-1].type == "error":  # the SDK tells of an error event, and leaves it to the program
+        raise openai.APIError(events[-1].message, httpx2.Request("POST", "https://api.openai.com"), body=None)
     assert [event.sequence_number for event in events] == list(range(len(events)))
     ends = [e.type for e in events if e.type in ("response.completed", "response.incomplete", "response.failed")]
     assert ends == [events[-1].type], "the stream did not end properly"

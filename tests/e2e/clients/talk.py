@@ -154,6 +154,13 @@ class Talk:
         """The HTTP status in the SDK's exception."""
         return getattr(error, "status_code", None)
 
+    @staticmethod
+    def retry_after(error: Exception) -> str | None:
+        """The header `retry-after` of the SDK's exception, where it has it."""
+        response = getattr(error, "response", None)
+        headers = getattr(response, "headers", None)
+        return headers.get("retry-after") if headers is not None else None
+
     def client(self, make: Callable[[], Any]) -> Any:
         """The SDK's client for this gateway, made once."""
         key = (type(self), f"{self.url} {self.mode.asynchronous}")
