@@ -1,7 +1,7 @@
 """`dragoman usage`: what the ledger says, with or without a running gateway."""
 
 import time
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -12,10 +12,6 @@ from dragoman.cli.times import point
 if TYPE_CHECKING:
     from dragoman.ledger.row import Row
     from dragoman.ledger.usage import Totals
-
-PICO = 10**12
-_TOKENS = ("input", "cached", "cache_write", "cache_write_1h", "output", "reasoning", "audio_input", "audio_output")
-_TIMES = ("admit", "route", "queue", "upstream", "ttft", "total")
 
 
 def usage(
@@ -32,6 +28,7 @@ def usage(
     """Requests, tokens and money."""
     from dragoman.ledger import usage as ledger
     from dragoman.ledger.fold import fold
+    from dragoman.ledger.report import shown, summary
     from dragoman.ledger.store import Store
 
     now = time.time()
@@ -55,41 +52,6 @@ def usage(
         print_json(found)
     else:
         _print_totals(by, groups, totals)
-
-
-def shown(row: "Row") -> dict[str, Any]:
-    """A finished request for programs. Times are milliseconds, `time` is Unix seconds."""
-    return {
-        "request_id": row.request_id,
-        "time": row.time,
-        "key": row.key,
-        "key_name": row.key_name,
-        "dialect": row.dialect,
-        "model": row.model,
-        "target": row.target,
-        "account": row.account,
-        "decision": row.decision,
-        "status": row.status,
-        "error": row.error,
-        "stream": row.stream,
-        "attempts": row.attempts,
-        "tokens": {name: getattr(row, name) for name in _TOKENS} | {"estimated": row.estimated},
-        "cost_usd": None if row.cost is None else row.cost / PICO,
-        "times": {name: getattr(row, name) for name in _TIMES},
-        "lossy": row.lossy,
-        "tags": row.tags,
-    }
-
-
-def summary(totals: "Totals") -> dict[str, Any]:
-    """Totals for programs. `unpriced`: requests with tokens that no price is known for; they are not in `cost_usd`."""
-    return {
-        "requests": totals.requests,
-        "errors": totals.errors,
-        "cost_usd": totals.cost / PICO,
-        "unpriced": totals.unpriced,
-        "tokens": totals.tokens,
-    }
 
 
 def _print_totals(by: str | None, groups: "list[Totals] | None", totals: "Totals") -> None:

@@ -41,7 +41,7 @@ class Asking(Protocol):
     pin: str | None  # the account to try first
 
     def put_to(self, seat: Seat) -> "Outgoing":
-        """The call as the seat's target takes it. Raises `Malformed`, or `Failed` where it can't be asked this."""
+        """The call as the seat's target takes it. Raises `Malformed`, or `unsayable` where it can't be asked this."""
         ...
 
 
@@ -64,6 +64,23 @@ class Outgoing(Struct):
         if self.request is None:
             raise RuntimeError("in the relay lane the request is not read")
         return self.request
+
+
+UNSAYABLE = "unsayable"  # the `code` of a failure that another target may not have
+
+
+def unsayable(message: str) -> Failed:
+    """The target can't be asked this; another may."""
+    return Failed(Failure(kind="bad_request", message=message, code=UNSAYABLE))
+
+
+def put(ask: Asking, seat: Seat) -> Outgoing:
+    """`ask` put to the seat, unless something would be left out and the client forbids that. Raises as `put_to`."""
+    outgoing = ask.put_to(seat)
+    if outgoing.lossy and ask.call.headers.get(b"x-dragoman-strict") == b"1":
+        lost = ", ".join(outgoing.lossy)
+        raise unsayable(f"{seat.target.name} can't be told {lost}, and x-dragoman-strict: 1 forbids leaving it out")
+    return outgoing
 
 
 class Ask:
@@ -113,7 +130,7 @@ class Ask:
         not Chat Completions to a model that would refuse the call there and takes it as a response."""
         client, account, model = self.call.dialect.NAME, seat.account, seat.target.model
         spoken = client if account.speaks(client) else seat.target.provider.dialects[0]
-        if spoken == openai_chat.NAME and account.speaks(openai_responses.NAME) and not openai_traits(model).chat_tools:
+        if spoken == openai_chat.NAME and not openai_traits(model).chat_tools and account.speaks(openai_responses.NAME):
             request = self._request = self._request or self.read()
             thinks = request.thinking is None or request.thinking.mode != "off"
             if request.tools and (thinks or openai_traits(model).effort("none") != "none"):
@@ -139,7 +156,7 @@ class Ask:
         try:
             written = upstream.write_request(request, target.provider.quirks)
         except Unsayable as error:
-            raise Failed(Failure(kind="bad_request", status=400, message=str(error))) from None
+            raise unsayable(str(error)) from None
         lossy = [self.call.dialect.FIELD_NAMES.get(name, name) for name in written.lossy]
         return Outgoing(upstream, upstream.path(target.model, self.stream), encode(written.body), lossy, self._request)
 

@@ -15,7 +15,7 @@ from dragoman.accounts.pool import Pool, Seat
 from dragoman.canon import Failed, Failure
 from dragoman.catalog.directory import Model, Target
 from dragoman.catalog.providers import Provider
-from dragoman.gateway.ask import Asking, Outgoing
+from dragoman.gateway.ask import UNSAYABLE, Asking, Outgoing, put
 from dragoman.gateway.call import Story
 from dragoman.wire.client import Client
 from dragoman.wire.errors import ConnectFailed, ProxyFailed, TimedOut, TlsFailed, WireError
@@ -82,12 +82,11 @@ class Attempts:
             while seats := self._free(tier, tried, ask.pin):
                 seat = seats[0]
                 last = len(seats) == 1 and tier is model.tiers[-1]
-                story.tries(seat)
                 result = await self._attempt(seat, ask, self._timeouts(model, seat, last, ask.stream), story)
                 if isinstance(result, Answer):
                     return result
                 failures.append(result)
-                if result.kind not in _ELSEWHERE:
+                if result.kind not in _ELSEWHERE and result.code != UNSAYABLE:
                     raise Failed(result)
                 tried.append(seat)
         raise Failed(self._most_telling(failures, model))
@@ -103,8 +102,12 @@ class Attempts:
         return seats
 
     async def _attempt(self, seat: Seat, ask: Asking, timeouts: Timeouts, story: Story) -> Answer | Failure:
-        outgoing = ask.put_to(seat)
+        try:
+            outgoing = put(ask, seat)
+        except Failed as error:
+            return error.failure
         account = seat.account
+        story.tries(seat)
         account.take()
         kept = False
         try:

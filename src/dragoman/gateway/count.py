@@ -18,7 +18,7 @@ from dragoman.dialects.fields import Malformed, decode
 from dragoman.dialects.gemini import count as gemini_count
 from dragoman.dialects.gemini.path import count_path
 from dragoman.dialects.quirks import Quirks
-from dragoman.gateway.ask import Outgoing, encode
+from dragoman.gateway.ask import Outgoing, encode, unsayable
 from dragoman.gateway.call import JSON_TYPE, Call, Story
 from dragoman.gateway.generate import find_model
 from dragoman.gateway.serving import Serving
@@ -81,9 +81,9 @@ class CountAsk:
         self.model = call.model or self.request.model
 
     def put_to(self, seat: Seat) -> Outgoing:
-        counting = _COUNTING[seat.target.provider.dialects[0]]
-        if counting.ask is None or counting.path is None:
-            raise LookupError(f"{counting.dialect.NAME} counts nothing")
+        counting = _COUNTING.get(seat.target.provider.dialects[0])
+        if counting is None or counting.ask is None or counting.path is None:
+            raise unsayable(f"{seat.target.provider.name} counts no tokens")
         request = structs.replace(self.request, model=seat.target.model)
         written = counting.ask(request, seat.target.provider.quirks)
         return Outgoing(counting.dialect, counting.path(seat.target.model), encode(written.body))
@@ -93,12 +93,13 @@ async def count(serving: Serving, story: Story) -> None:
     """The number of input tokens, in the client's dialect."""
     ask = CountAsk(story.call)
     model = await find_model(serving, ask.model, story)
-    upstream = _COUNTING.get(model.tiers[0][0].provider.dialects[0])
+    first = _COUNTING.get(model.tiers[0][0].provider.dialects[0])
     tokens: int | None = None
-    if upstream is not None and upstream.answer is not None:
+    if first is not None and first.answer is not None:
         try:
             with await serving.attempts.answer(ask, model, story) as answer:
-                tokens = upstream.answer(await answer.reply.read(REPLY_LIMIT))
+                read = _COUNTING[answer.outgoing.dialect.NAME].answer or first.answer
+                tokens = read(await answer.reply.read(REPLY_LIMIT))
         except (Failed, Malformed, Unsayable, WireError):
             tokens = None  # not every server of a dialect counts: an estimate is better than none
     extra = b""

@@ -9,10 +9,10 @@ from dragoman.dialects import embeddings
 from dragoman.dialects.dialect import Unsayable
 from dragoman.dialects.embeddings import EmbeddingRequest
 from dragoman.dialects.fields import Malformed, decode
-from dragoman.gateway.ask import Outgoing, encode
+from dragoman.gateway.ask import Outgoing, encode, unsayable
 from dragoman.gateway.attempts import wire_failure
 from dragoman.gateway.call import JSON_TYPE, Call, Story
-from dragoman.gateway.generate import check_losses, find_model
+from dragoman.gateway.generate import find_model
 from dragoman.gateway.serving import Serving
 from dragoman.wire.errors import WireError
 
@@ -54,7 +54,7 @@ class EmbedAsk:
         try:
             written = upstream.write_request(request)
         except Unsayable as error:
-            raise Failed(Failure(kind="bad_request", message=str(error))) from None
+            raise unsayable(str(error)) from None
         errors = dialects.upstream(upstream.NAME)
         return Outgoing(errors, upstream.path(request), encode(written.body), written.lossy)
 
@@ -64,7 +64,7 @@ async def embed(serving: Serving, story: Story) -> None:
     ask = EmbedAsk(story.call)
     model = await find_model(serving, ask.model, story)
     with await serving.attempts.answer(ask, model, story) as answer:
-        check_losses(answer, story)
+        story.row.lossy = answer.outgoing.lossy
         embeds = answer.seat.target.provider.embeds or ""
         try:
             reply = _UPSTREAMS[embeds].read_reply(await answer.reply.read(REPLY_LIMIT))

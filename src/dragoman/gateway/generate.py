@@ -21,7 +21,7 @@ async def bring(ask: Ask, answer: Answer, story: Story) -> None:
     """Brings a begun answer to its client. Raises `Failed` while nothing has gone out."""
     story.row.status = 200
     story.row.stream = ask.stream
-    check_losses(answer, story)
+    story.row.lossy = answer.outgoing.lossy
     if not ask.stream:
         await (lanes.relay_whole if answer.outgoing.relayed else lanes.convert_whole)(story, answer)
         answer.seat.account.took(answer.seat.target.model, story.elapsed() / 1000)
@@ -59,16 +59,3 @@ async def find_model(serving: Serving, name: str, story: Story) -> Model:
             raise Failed(Failure(kind="unknown_price", status=400, message=message, param="model"))
     story.row.route = story.elapsed() - (story.row.admit or 0.0)
     return model
-
-
-def check_losses(answer: Answer, story: Story) -> None:
-    """Notes what the target could not be told. Raises `Failed` where the client forbids any loss."""
-    lossy = story.row.lossy = answer.outgoing.lossy
-    if lossy and story.call.headers.get(b"x-dragoman-strict") == b"1":
-        raise Failed(
-            Failure(
-                kind="bad_request",
-                message=f"{answer.seat.target.name} can't be told {', '.join(lossy)}, and x-dragoman-strict: 1 forbids "
-                "leaving anything out",
-            )
-        )

@@ -11,9 +11,9 @@ from msgspec import Raw
 
 from dragoman import dialects
 from dragoman.accounts.pool import Seat
-from dragoman.canon import Failed, Failure, Usage
+from dragoman.canon import Failed, Usage
 from dragoman.dialects.fields import Malformed, decode
-from dragoman.gateway.ask import JSON_LINE, Outgoing, encode
+from dragoman.gateway.ask import JSON_LINE, Outgoing, encode, unsayable
 from dragoman.gateway.attempts import wire_failure
 from dragoman.gateway.call import JSON_TYPE, Call, Story
 from dragoman.gateway.generate import find_model
@@ -53,7 +53,7 @@ class RelayAsk:
         provider = seat.target.provider
         if self.call.op not in provider.relays:
             message = f"{seat.target.name}: {provider.name} has no {self.call.op}: ask another"
-            raise Failed(Failure(kind="bad_request", message=message))
+            raise unsayable(message)
         path = "/" + self.call.op
         errors = dialects.upstream("openai-chat")
         if self._is_form:

@@ -94,7 +94,8 @@ class App:
         page = await self.pages.answer(
             handler, Ask(request.method, request.path, rest, request.headers, query, request.body)
         )
-        await out.whole(page.status, lines([("content-type", page.content_type)]), page.body)
+        error = [("x-dragoman-error", page.error)] if page.error else []
+        await out.whole(page.status, lines([("content-type", page.content_type), *error]), page.body)
 
 
 async def _fail(out: Response, path: str, failure: Failure, *extra: tuple[str, str]) -> None:

@@ -43,6 +43,7 @@ class Page(Struct):
     body: bytes
     status: int = 200
     content_type: str = JSON_TYPE
+    error: str | None = None
 
 
 Handler: TypeAlias = Callable[[Ask], Awaitable[Page]]
@@ -110,7 +111,7 @@ class Pages:
             return await handler(ask)
         except Denied as denied:
             failure = denied.failure
-            return Page(guess_dialect(ask.path).write_error(failure), failure.status)
+            return Page(guess_dialect(ask.path).write_error(failure), failure.status, error=failure.kind)
 
     # health
 
@@ -273,13 +274,14 @@ def _read_usage(state: State, by: "By | None") -> bytes:
     """The ledger's totals, the journal folded first. In a thread."""
     from dragoman.ledger import usage
     from dragoman.ledger.fold import fold
+    from dragoman.ledger.report import summary
     from dragoman.ledger.store import Store
 
     fold(state)
     with Store(state) as store:
-        answer = msgspec.to_builtins(usage.totals(store))
+        answer = summary(usage.totals(store))
         if by is not None:
-            answer["by"] = msgspec.to_builtins(usage.totals_by(store, by))
+            answer |= {"by": by, "groups": [{by: each.name} | summary(each) for each in usage.totals_by(store, by)]}
     return msgspec.json.encode(answer)
 
 
