@@ -133,8 +133,22 @@ class PoolPolicy:
         if upstream.truth.tells:
             requests, tokens, reset = upstream.remaining(self.fleet.now)
             rates = (
-                Rate(resource="requests", limit=upstream.truth.rpm, remaining=requests, reset=reset, window=60.0),
-                Rate(resource="tokens", limit=upstream.truth.tpm, remaining=tokens, reset=reset, window=60.0),
+                Rate(
+                    resource="requests",
+                    limit=upstream.truth.rpm,
+                    remaining=requests,
+                    reset=reset,
+                    window=60.0,
+                    refills=True,
+                ),
+                Rate(
+                    resource="tokens",
+                    limit=upstream.truth.tpm,
+                    remaining=tokens,
+                    reset=reset,
+                    window=60.0,
+                    refills=True,
+                ),
             )
         outcome = Outcome(
             tokens_in=job.tokens_in, tokens_out=job.tokens_out, ttft=said.ttft, seconds=said.seconds, rates=rates

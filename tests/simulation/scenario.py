@@ -45,7 +45,7 @@ def _jobs(rng: Random, until: float, models: list[str]) -> list[Job]:
     tenants = [f"t{i}" for i in range(rng.randint(1, 5))]
     at = 0.0
     pace = rng.uniform(0.5, 4)
-    while at < until and len(jobs) < 400:
+    while at < until and len(jobs) < 300:
         burst = rng.randint(5, 40) if rng.random() < 0.03 else 1
         tenant = rng.choice(tenants)
         for _ in range(burst):
@@ -66,7 +66,7 @@ def _jobs(rng: Random, until: float, models: list[str]) -> list[Job]:
 def saturated(seed: int, by: str) -> Plan:
     """Twice as much as the fleet can take, of limits that are all known. `by`: what is scarce."""
     rng = Random(f"{by} {seed}")
-    truths = [Truth(f"a{i}", "h", ttft=0.3, speed=100.0) for i in range(rng.randint(1, 6))]
+    truths = [Truth(f"a{i}", "h", ttft=0.3, speed=100.0) for i in range(rng.randint(1, 4))]
     for truth in truths:
         if by == "requests":
             truth.rpm = rng.randint(10, 120)
@@ -99,7 +99,7 @@ def outage(seed: int) -> Plan:
     start = START + rng.uniform(20, 60)
     truths[0].outages = [(start, start + rng.uniform(5, 90), kind)]
     jobs = [
-        Job(i, i * 0.2, "t", "x", 500, 200, 200, patience=60.0, affinity=f"s{i % 50}" if seed % 2 else None)
-        for i in range(1500)
+        Job(i, i * 0.4, "t", "x", 500, 200, 200, patience=60.0, affinity=f"s{i % 50}" if seed % 2 else None)
+        for i in range(600)
     ]
     return Plan(truths, jobs, {"x": [["a0", "a1"]]}, 300.0, {"a0", "a1"})

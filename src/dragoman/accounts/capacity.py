@@ -253,7 +253,7 @@ class SeatCapacity:
             if used[i] > best[i]:  # noqa: PLR1730 - a call of max costs more than all the rest
                 best[i] = used[i]
         if self.parallel.value < self.parallel.most:
-            self.parallel.accepted(used[0], 0.5 / self.parallel.value)
+            self.parallel.accepted(used[0], 0.1 / self.parallel.value)
             self.concurrency = self.parallel.whole
         if self.rate.value < self.rate.most:
             self.rate.accepted(used[1], 0.05)
@@ -264,20 +264,22 @@ class SeatCapacity:
 
     def refused(self, lease: Lease, limited: str | None, now: float) -> None:
         """The provider said 429, or that it is overloaded: lowers the ceiling that is to blame. Where it did not say
-        which, it is what stands highest against the most that was ever taken; and nothing, where all stand far below
-        that: then it refuses for a reason of its own, and a rest is the answer."""
+        which, it is what stands highest against the most that was ever taken; of equals, what is soonest found out to
+        be innocent. None is, where all stand far below that: it refuses for a reason of its own then, and a rest is the
+        answer."""
         self.requests.room(1, now)  # drops what has left the window
         self.tokens.room(1, now)
         used = (self.in_flight - 1.0, self.requests.used - 1, self.tokens.used - lease.tokens)
         shares = [taken / best if best else 1.0 for taken, best in zip(used, self._best, strict=True)]
-        bar = max(0.97 * max(shares), _FAR)
-        for at, (name, ceiling) in enumerate(
-            (("concurrency", self.parallel), ("requests", self.rate), ("tokens", self.volume))
-        ):
-            if used[at] >= 1 and shares[at] >= (_FAR if limited == name else bar) and limited in (None, name):
+        bar = _FAR if limited else max(0.97 * max(shares), _FAR)
+        ceilings = {"concurrency": self.parallel, "requests": self.rate, "tokens": self.volume}
+        blamed = False
+        for at, (name, ceiling) in enumerate(ceilings.items()):
+            if not blamed and limited in (None, name) and used[at] >= 1 and shares[at] >= bar:
+                blamed = True
                 ceiling.refused(used[at], lease.at, now)
-            else:
-                self._best[at] *= 0.9  # should it go on, what was once taken counts for less
+        if not blamed:
+            self._best = [0.9 * best for best in self._best]  # should it go on, what was once taken counts for less
         self.concurrency = self.parallel.whole
         self.requests.limit = self.rate.whole
         self.tokens.limit = max(1.0, self.volume.value)

@@ -327,6 +327,8 @@ class Desk:
             return
         self._dispatch(now)
         for ticket in self.queue.late(now):
+            if ticket.phase is not Waiting.WAITING:
+                continue  # served by the place another's end set free
             self._end(ticket, Waiting.REFUSED, self._refusal("late", ticket.want, now), now)
 
     def _end(self, ticket: Ticket, phase: Waiting, answer: Lease | Refused | None, now: float) -> None:

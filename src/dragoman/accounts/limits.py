@@ -106,7 +106,7 @@ class Ceiling:
         """The provider took a call at `used`: where that is near the ceiling, it rises by `step`."""
         if self.value < self.most and used >= 0.8 * self.value:
             self._calm += 1
-            self.value = min(self.most, self.value + step * (1 + self._calm / (2 * self.value)))
+            self.value = min(self.most, self.value + step * (1 + self._calm / (5 * self.value)))
 
 
 class Allowance:
