@@ -184,4 +184,4 @@ def test_an_input_item_of_no_type_is_stored_as_it_is() -> None:
     from dragoman.dialects.openai_responses import stored
 
     kept = stored.record({"input": [{"type": {"x": 1}}, {"type": []}]}, {"id": "resp_1"})
-    assert [item["type"] for item in kept.items][0] == {"x": 1}
+    assert next(item["type"] for item in kept.items) == {"x": 1}

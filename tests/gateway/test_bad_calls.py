@@ -47,7 +47,12 @@ async def test_a_schema_too_deep_to_be_translated_is_the_clients_fault(world: Ma
 
 async def test_gemini_embeddings_take_their_model_from_the_path(world: Make):
     there = world("a")
-    vectors = {"object": "list", "model": "x", "data": [{"index": 0, "embedding": [0.5]}], "usage": {"prompt_tokens": 1}}
+    vectors = {
+        "object": "list",
+        "model": "x",
+        "data": [{"index": 0, "embedding": [0.5]}],
+        "usage": {"prompt_tokens": 1},
+    }
     there.wire.will("a", Says(body=vectors))
     body = json.dumps({"content": {"parts": [{"text": "a"}]}}).encode()
     out = await there.ask(body, "gemini", op="embed", model="m")
@@ -146,8 +151,38 @@ async def test_a_field_name_of_the_client_breaks_no_header(world: Make):
 
 
 async def test_a_reply_that_is_no_reply_is_the_providers_fault(world: Make):
-    for body in (b"", b"{", b"[]", b"null", b"<html>", b"\xff", b"[" * 100_000, json.dumps({**CHAT, "choices": 7}).encode()):
+    odd = json.dumps({**CHAT, "choices": 7}).encode()
+    for body in (b"", b"{", b"[]", b"null", b"<html>", b"\xff", b"[" * 100_000, odd):
         there = world("a")
         there.wire.will("a", Says(body=body))
         out = await there.ask({"max_tokens": 5}, "anthropic")
         assert (out.status, out.headers["x-dragoman-error"]) == (502, "upstream_error")
+
+
+# the memory of the Responses API
+
+
+async def test_a_providers_nonsense_is_not_blamed_on_the_client_that_wants_it_stored(world: Make):
+    there = world(account("a"), targets=["openai/x"])
+    there.wire.will("a", Says(body=b"\xff{"))
+    out = await there.ask({"input": "x", "store": True}, "openai-responses", op="respond")
+    assert out.status != 400
+
+
+async def test_an_answer_that_cant_be_stored_is_still_given(world: Make, monkeypatch: pytest.MonkeyPatch):
+    there = world(account("a"), targets=["openai/x"])
+
+    async def full(kept: object) -> None:
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(there.gateway.responses, "save", full)
+    response = {"id": "resp_1", "object": "response", "status": "completed", "output": [], "model": "x"}
+    there.wire.will("a", Says(body=response))
+    out = await there.ask({"input": "x", "store": True}, "openai-responses", op="respond")
+    assert (out.status, out.json["id"]) == (200, "resp_1")
+    event = {"type": "response.completed", "sequence_number": 0, "response": response}
+    there.wire.will("a", stream([event], end=b""))
+    out = await there.ask({"input": "x", "store": True, "stream": True}, "openai-responses", op="respond")
+    assert out.ended
+    assert b"response.completed" in out.body
+    assert not out.aborted

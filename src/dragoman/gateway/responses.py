@@ -6,6 +6,7 @@ goes as it came, so that the provider finds its own reasoning and cache again.
 """
 
 import copy
+import logging
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
@@ -22,6 +23,7 @@ from dragoman.gateway.serving import Serving
 from dragoman.ledger.responses import Kept, Responses
 from dragoman.wire.sse import Frames, parse
 
+log = logging.getLogger("dragoman")
 Keep: TypeAlias = Callable[[JSON], Awaitable[None]]
 _LAST = frozenset({"response.completed", "response.incomplete", "response.failed"})
 
@@ -92,9 +94,9 @@ class Keeping:
         self._keep = keep
 
     async def whole(self, status: int, head: bytes, body: bytes) -> None:
-        value = decode(body)
+        value = _decoded(body)
         if isinstance(value, dict) and value.get("object") == "response":
-            await self._keep(value)
+            await self._try(value)
         await self._out.whole(status, head, body)
 
     async def start(self, status: int, head: bytes) -> None:
@@ -106,18 +108,33 @@ class Keeping:
     async def finish(self, data: bytes = b"") -> None:
         response = _streamed(data)
         if response is not None:
-            await self._keep(response)
+            await self._try(response)
         await self._out.finish(data)
 
     def abort(self) -> None:
         self._out.abort()
+
+    async def _try(self, response: JSON) -> None:
+        """The answer was given and paid for: that it can't be kept must not take it from the client."""
+        try:
+            await self._keep(response)
+        except Exception:
+            log.exception("a response could not be stored: nothing can go on from it")
+
+
+def _decoded(body: bytes) -> object:
+    """What a provider sent; None where that is no JSON."""
+    try:
+        return decode(body)
+    except Malformed:
+        return None
 
 
 def _streamed(data: bytes) -> JSON | None:
     """The response object in the last event of a stream, which is always in the last piece of it."""
     for frame in Frames().feed(data):
         event = parse(frame)
-        value = decode(event.data) if event is not None and b'"response.' in event.data else None
+        value = _decoded(event.data) if event is not None and b'"response.' in event.data else None
         if isinstance(value, dict) and value.get("type") in _LAST and isinstance(value.get("response"), dict):
             response: JSON = value["response"]
             return response

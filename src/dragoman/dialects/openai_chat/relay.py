@@ -65,9 +65,9 @@ _encode = msgspec.json.Encoder().encode
 
 
 def retarget(fields: dict[str, Raw], model: str, stream: bool, quirks: Quirks) -> None:
-    """Puts `model`, and asks for usage on the stream (keeping the client's other `stream_options`, which are read: raises
-    `Malformed`). A model of OpenAI's
-    that thinks refuses the older name of `max_completion_tokens`, which clients that know only its public name use."""
+    """Puts `model`, and asks for usage on the stream (keeping the client's other `stream_options`; raises `Malformed`
+    where they can't be read). A model of OpenAI's that thinks refuses the older name of `max_completion_tokens`, which
+    clients that know only its public name use."""
     fields["model"] = Raw(_encode(model))
     if "max_tokens" in fields and "max_completion_tokens" not in fields and traits(model).thinks:
         fields["max_completion_tokens"] = fields.pop("max_tokens")
