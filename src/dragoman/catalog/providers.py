@@ -43,7 +43,12 @@ _OPENAI_RELAYS = frozenset({"audio/transcriptions", "audio/translations", "audio
 
 # An openai-chat service that follows the older names of the protocol, as most but OpenAI itself do.
 _COMPATIBLE = Quirks(
-    max_tokens_field="max_tokens", developer_role=False, user_field="user", strict_tools=True, documents=False
+    max_tokens_field="max_tokens",
+    developer_role=False,
+    user_field="user",
+    strict_tools=True,
+    documents=False,
+    custom_tools=False,
 )
 
 

@@ -60,9 +60,9 @@ def fold(state: State, wait: bool = True, batch: int = BATCH) -> int:
 
 
 class Folder:
-    """Folds every `interval` seconds while the gateway runs, and once more when it ends (close the journal before that,
-    and its file goes too). In a process of its own: the database's driver would take a third of the gateway's memory,
-    and its work would stand in the way of requests."""
+    """Folds every `interval` seconds while the gateway runs; what is left at its end waits in the journal for the next
+    start or the next question. In a process of its own: the database's driver would take a third of the gateway's
+    memory, and its work would stand in the way of requests."""
 
     def __init__(self, state: State, interval: float = 5.0, folded: Callable[[], None] | None = None) -> None:
         self._state = state
@@ -72,19 +72,16 @@ class Folder:
 
     async def run(self) -> None:
         """Until cancelled. A fold that fails is logged and tried again: the journal keeps what it did not book."""
-        try:
-            while True:
-                await asyncio.sleep(self._interval)
-                await asyncio.to_thread(self.fold)
-        finally:
-            await asyncio.shield(asyncio.to_thread(self.fold, last=True))
+        while True:
+            await asyncio.sleep(self._interval)
+            await asyncio.to_thread(self.fold)
 
-    def fold(self, last: bool = False) -> None:
-        """One fold, in this thread, if the journal changed; if it is the `last`, in any case."""
+    def fold(self) -> None:
+        """One fold, in this thread, if the journal changed."""
         try:
-            if self._sizes() == self._seen and not (last and self._seen):
+            if self._sizes() == self._seen:
                 return
-            fold_apart(self._state, wait=last)
+            fold_apart(self._state, wait=False)
             self._seen = self._sizes()
             if self._folded:
                 self._folded()
