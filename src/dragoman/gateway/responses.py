@@ -61,8 +61,9 @@ async def respond(serving: Serving, story: Story, memory: Responses) -> None:
     kept = await memory.load(previous, owner) if previous else None
     if previous is None or kept is not None:
         record = stored.Record(id=kept.id, items=kept.items, response=kept.response) if kept else None
-        body = stored.expand(body, record)
-        ask: Ask = ResponseAsk(call, body, kept.account if kept else None)
+        given, body = body.get("input"), stored.expand(body, record)
+        untouched = kept is None and _same_items(given, body["input"])
+        ask = Ask(call) if untouched else ResponseAsk(call, body, kept.account if kept else None)
     else:
         ask = Ask(call)
     model = await find_model(serving, ask.model, story)
@@ -84,6 +85,11 @@ async def respond(serving: Serving, story: Story, memory: Responses) -> None:
 
             story.out = Keeping(story.out, keep)
         await bring(ask, answer, story)
+
+
+def _same_items(given: object, items: list[JSON]) -> bool:
+    """Whether `items` are what the client gave, so that its body can go as it came (law 5)."""
+    return not isinstance(given, list) or all(ours is theirs for ours, theirs in zip(items, given, strict=True))
 
 
 class Keeping:
