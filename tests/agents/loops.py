@@ -71,7 +71,7 @@ class ClaudeCode:
 
 
 class Codex:
-    """Keeps every finished item, and names its own."""
+    """Keeps every finished item, and names its own; reasoning without content has null for it."""
 
     request = "codex"
 
@@ -84,7 +84,7 @@ class Codex:
         told = events(answer)
         assert told[-1]["type"] == "response.completed"
         items = [event["item"] for event in told if event["type"] == "response.output_item.done"]
-        body["input"] += items
+        body["input"] += [i | {"content": i.get("content")} if i["type"] == "reasoning" else i for i in items]
         calls = [item for item in items if item["type"] in ("function_call", "custom_tool_call")]
         for i, item in enumerate(calls):
             answered = {"type": f"{item['type']}_output", "id": f"fco_{i}", "call_id": item["call_id"]}

@@ -132,6 +132,8 @@ def _complete_tool(tool: JSON) -> JSON:
 def _complete_item(item: Any, index: int) -> Any:
     if isinstance(item, dict) and item.get("type") == "custom_tool_call":
         return {k: v for k, v in item.items() if k != "status"}  # the API shows and takes it, the SDK does not know it
+    if isinstance(item, dict) and item.get("type") == "reasoning" and item.get("content", ...) is None:
+        return {k: v for k, v in item.items() if k != "content"}  # so Codex says that there is none
     if isinstance(item, dict) and item.get("role") in ("user", "developer", "system"):
         return {k: v for k, v in item.items() if k != "id"}  # the same: Codex names its messages
     if not isinstance(item, dict) or item.get("role") != "assistant" or not isinstance(item.get("content"), list):
