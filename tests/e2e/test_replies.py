@@ -116,9 +116,7 @@ def test_one_dialect_is_relayed_byte_for_byte(world, http, surface, column, stre
 def test_a_relayed_reply_is_the_providers_own_bytes(world, http):
     path, body = call("openai-chat", "openai-chat")
     reply = http.post(path, json=body)
-    assert (
-        reply.content == json.dumps(reply.json()).encode()
-    )  # spaces and all
+    assert reply.content == json.dumps(reply.json()).encode()  # spaces and all
 
 
 @pytest.mark.parametrize(

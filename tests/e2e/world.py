@@ -24,9 +24,10 @@ class World:
         self.fakes: dict[str, Fake] = {}
 
     def start(self) -> Self:
-        for name, column in COLUMNS.items():
+        for number, (name, column) in enumerate(COLUMNS.items()):
             options = {"credentials": {"AKIAFAKE": SECRET}} if name == "bedrock" else {"keys": {SECRET}}
             self.fakes[name] = self._stack.enter_context(start(column.fake, **options, **column.options))
+            self.fakes[name]._issued = number << 40  # no two providers give one id to two things
         self.gateway = self._stack.enter_context(GatewayProcess(**self._tables()))
         return self
 
