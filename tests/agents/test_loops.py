@@ -65,3 +65,10 @@ def test_a_server_without_responses_is_asked_in_chat_whatever_its_model_is_calle
     assert loop.turn(body, house.ask(request, body, "imitator"), "").calls == [("Bash", {"command": "ls"})]
     assert [asked.path for asked in fake.requests] == ["/v1/responses", "/v1/chat/completions"]
     assert fake.last.json["reasoning_effort"] == "high"
+
+
+def test_codex_offering_a_websocket_is_told_to_come_over_http(house: House) -> None:
+    offer = {"upgrade": "websocket", "connection": "Upgrade", "sec-websocket-version": "13"}
+    answer = house.http.get("/v1/responses", headers=offer)
+    assert answer.status_code == 426
+    assert "HTTP" in answer.json()["error"]["message"]

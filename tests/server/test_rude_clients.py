@@ -192,8 +192,6 @@ SMUGGLING = {
     "no version": b"GET /\r\n\r\n",
     "TLS": b"\x16\x03\x01\x02\x00\x01\x00",
     "a tunnel": b"CONNECT evil:443 HTTP/1.1\r\nHost: x\r\n\r\n",
-    "a WebSocket where there is none": b"GET / HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: WebSocket\r\n"
-    b"\r\n",
     "a raw non-ASCII path": b"GET /\xc3\xa9 HTTP/1.1\r\nHost: x\r\n\r\n",
 }
 
@@ -202,6 +200,12 @@ SMUGGLING = {
 async def test_what_can_be_read_in_two_ways_is_refused(data: bytes):
     async with serve() as served:
         await refused(served, data)
+
+
+async def test_a_websocket_where_there_is_none_is_refused_so_that_clients_go_on_without():
+    async with serve() as served:
+        offer = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: WebSocket\r\n\r\n"
+        await refused(served, offer, status=426)
 
 
 async def test_a_refused_request_says_its_path_so_that_its_envelope_can_be_chosen():

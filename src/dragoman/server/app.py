@@ -15,6 +15,7 @@ from dragoman.server.surfaces import Surface
 
 _REFUSALS = {
     400: Failure(kind="bad_request", status=400, message="this is not HTTP/1.1 as we read it"),
+    426: Failure(kind="bad_request", status=426, message="there is no WebSocket here: send the request over HTTP"),
     413: Failure(kind="too_large", status=413, message="the body is larger than server.max_body_mb allows"),
     431: Failure(kind="bad_request", status=431, message="the headers are larger than 64 KiB or more than 200"),
 }

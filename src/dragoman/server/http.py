@@ -172,7 +172,7 @@ class Connection(asyncio.Protocol):
         request = self._request
         offer = request.headers.pop(b"upgrade", b"")
         if request.method == "CONNECT" or b"websocket" in offer.lower():
-            self._refuse(400)
+            self._refuse(400 if request.method == "CONNECT" else 426)  # Codex, told 426, goes on without
             return
         request.headers.pop(b"connection", None)
         lines = [b"%b: %b\r\n" % header for header in request.headers.items()]
