@@ -24,13 +24,16 @@ from dragoman.wire.reply import Reply
 
 log = logging.getLogger("dragoman")
 ERROR_BODY_LIMIT = 1024 * 1024
-_PASSED_ON = (
-    b"anthropic-beta",
-    b"openai-beta",
-    b"x-client-request-id",
-    b"idempotency-key",
-    b"session_id",
-    b"originator",
+_NO_HEADERS: dict[bytes, bytes] = {}
+_PASSED_ON = frozenset(
+    (
+        b"anthropic-beta",
+        b"openai-beta",
+        b"x-client-request-id",
+        b"idempotency-key",
+        b"session_id",
+        b"originator",
+    )
 )
 # failures that another account or target may not have; the rest are the client's own and come back at once
 _ELSEWHERE = frozenset({
@@ -217,8 +220,8 @@ class Attempts:
 def _passed_on(ask: Asking, outgoing: Outgoing, provider: Provider) -> list[tuple[bytes, bytes]]:
     """The client's headers that mean something to the provider (only where it speaks the client's dialect), and the
     version of the protocol."""
-    headers = ask.call.headers if outgoing.relayed else {}
-    passed = [(name, headers[name]) for name in _PASSED_ON if name in headers] if headers else []
+    headers = ask.call.headers if outgoing.relayed else _NO_HEADERS
+    passed = [(name, headers[name]) for name in headers.keys() & _PASSED_ON]
     if provider.version is not None:
         name, ours = provider.version
         passed.append((name.encode(), headers.get(name.encode()) or ours.encode()))

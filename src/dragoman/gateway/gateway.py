@@ -85,7 +85,7 @@ class Gateway:
     async def admit(self, story: Story) -> None:
         """Who asks. Raises `Failed` where they may not: no key or a wrong one, over a limit, out of budget."""
         key = story.call.key
-        principal = await self.who(key)
+        principal = await self.who(key) if key else None
         if principal is None:
             if self.serving.settings.access.mode == "keys":
                 raise Failed(_unauthorized(key))

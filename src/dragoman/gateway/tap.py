@@ -8,7 +8,7 @@ from dragoman.wire.sse import Frames, Lines
 class Tap:
     """One relayed stream. `feed` what came; it returns what goes on to the client."""
 
-    __slots__ = ("_end", "_framer", "_marks", "_tap", "seen")
+    __slots__ = ("_between", "_end", "_ends", "_framer", "_marks", "_tap", "seen")
 
     def __init__(self, dialect: Dialect, seen: Seen) -> None:
         self.seen = seen
@@ -17,10 +17,12 @@ class Tap:
         lines = "ndjson" in dialect.STREAM_TYPE
         self._framer: Frames | Lines = Lines() if lines else Frames()
         self._end = b"\n" if lines else b"\n\n"
+        self._ends = (b"\n",) if lines else (b"\n\n", b"\r\n\r\n")
+        self._between = True  # no frame is half here
 
     def feed(self, data: bytes) -> bytes:
         """Raises `FrameTooLong`."""
-        if not self._framer.rest() and data.endswith(self._end):
+        if self._between and data.endswith(self._ends):
             for mark in self._marks:
                 if mark in data:
                     break
@@ -31,6 +33,7 @@ class Tap:
             whole = frame if self._end == b"\n\n" else frame + b"\n"
             if not any(mark in frame for mark in self._marks) or self._tap(frame, self.seen):
                 kept.append(whole)
+        self._between = not self._framer.rest()
         return b"".join(kept)
 
     def rest(self) -> bytes:

@@ -56,20 +56,23 @@ class Metrics:
 
     def __init__(self) -> None:
         self._counts: dict[_Key, Counts] = {}
+        self._known: dict[tuple[str, str | None, str | None, int, str | None], Counts] = {}  # the same, by raw values
 
     def observe(self, row: Row) -> None:
         """Counts one finished request."""
-        key = (row.dialect, row.target or "", row.account or "", str(row.status), row.error or "")
-        counts = self._counts.get(key)
+        key = (row.dialect, row.target, row.account, row.status, row.error)
+        counts = self._known.get(key)
         if counts is None:
-            key = key if len(self._counts) < _MOST else _OTHER
-            counts = self._counts.setdefault(key, Counts())
+            counts = self._new(row)
         counts.requests += 1
         counts.input += row.input
-        counts.cached += row.cached
         counts.output += row.output
-        counts.reasoning += row.reasoning
-        counts.cost += row.cost or 0
+        if row.cached:
+            counts.cached += row.cached
+        if row.reasoning:
+            counts.reasoning += row.reasoning
+        if row.cost:
+            counts.cost += row.cost
         seconds = (row.total or 0.0) / 1000
         counts.seconds += seconds
         counts.buckets[bisect_left(BUCKETS, seconds)] += 1
@@ -77,6 +80,14 @@ class Metrics:
             counts.ttft_seconds += row.ttft / 1000
             counts.ttft_count += 1
             counts.ttft_buckets[bisect_left(BUCKETS, row.ttft / 1000)] += 1
+
+    def _new(self, row: Row) -> Counts:
+        full = len(self._counts) >= _MOST
+        label = (row.dialect, row.target or "", row.account or "", str(row.status), row.error or "")
+        counts = self._counts.setdefault(_OTHER if full else label, Counts())
+        if not full:
+            self._known[row.dialect, row.target, row.account, row.status, row.error] = counts
+        return counts
 
     def share(self, folder: Path) -> None:
         """Leaves this worker's counts for the others."""

@@ -1,7 +1,7 @@
 """One response being received."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from types import TracebackType
 from typing import Protocol, TypeVar
 
@@ -32,7 +32,7 @@ class Reply:
     One reader at a time.
     """
 
-    __slots__ = ("_decoder", "_end", "_names", "_parts", "_source", "head", "status")
+    __slots__ = ("_decoder", "_end", "_names", "_parts", "_plain", "_source", "head", "status")
 
     def __init__(self, source: Source, parts: list[bytes]) -> None:
         self.status = 0
@@ -42,6 +42,7 @@ class Reply:
         self._source: Source | None = source  # None once nothing more will come
         self._end: BaseException | None = None  # how it ended, if not well
         self._decoder: Decoder | None = None
+        self._plain: bool | None = None  # nothing is to be decoded; None: not looked at yet
 
     @property
     def headers(self) -> list[tuple[bytes, bytes]]:
@@ -95,8 +96,13 @@ class Reply:
             source.drained()
         return data
 
-    async def decoded(self) -> bytes:
+    def decoded(self) -> Coroutine[None, None, bytes]:
         """Like `chunk`, with the content-encoding undone; b"" only at the end. Also raises `BodyUndecodable`."""
+        if self._plain is None:
+            self._plain = b"\r\ncontent-encoding:" not in self._lower()
+        return self.chunk() if self._plain else self._decode()
+
+    async def _decode(self) -> bytes:
         if self._decoder is None:
             self._decoder = self._find_decoder()
         if self._decoder is None:
