@@ -217,7 +217,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     lines = [
-        "| demand / capacity | policy | served | tokens served | p50 wait | p99 wait | 429s suffered per 1,000 requests "
+        "| demand / capacity | policy | served | tokens served | p50 wait | p99 wait | 429s suffered per 1,000 "
         "| upstream calls per request |",
         "|---|---|---|---|---|---|---|---|",
     ]

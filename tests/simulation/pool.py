@@ -4,7 +4,7 @@ from typing import Any
 
 from dragoman.accounts.capacity import AccountSpec, SeatCapacity
 from dragoman.accounts.desk import Candidate, Desk
-from dragoman.accounts.lease import Lease, Outcome, Refused, Want
+from dragoman.accounts.lease import Lease, Outcome, Phase, Refused, Want
 from dragoman.accounts.limits import Limits
 from dragoman.accounts.queue import Ticket
 from dragoman.accounts.ratelimits import Rate
@@ -77,12 +77,19 @@ class PoolPolicy:
             answer.waker = job
         elif isinstance(answer, Lease):
             self.fleet.send(job, answer.account, answer)
+            self._renew(job, answer)
         elif isinstance(answer, Refused):
             if answer.why == "no_seat" and job.avoid and job.attempts < ATTEMPTS:
                 job.avoid = frozenset()
                 self._try(job)
             else:
                 self.fleet.end(job, answer.why)
+
+    def _renew(self, job: Job, lease: Lease) -> None:
+        """A holder that lives says so, now and then."""
+        if job.result is None and job.state is lease and lease.phase is Phase.HELD:
+            self.desk.renew(lease, self.fleet.now)
+            self.fleet.at(self.fleet.now + 25.0, self._renew, job, lease)
 
     def _after(self) -> None:
         for ticket in self.desk.answered():
