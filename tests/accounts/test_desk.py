@@ -13,6 +13,7 @@ from dragoman.accounts.queue import Phase, Ticket
 from dragoman.accounts.ratelimits import Rate
 from dragoman.accounts.retries import RetryBudget
 from dragoman.accounts.roster import Roster
+from dragoman.accounts.view import view
 
 T0 = 1_790_000_000.0
 OK = Outcome(seconds=1.0, ttft=0.3)
@@ -486,3 +487,19 @@ def test_a_rest_can_be_ended_by_hand() -> None:
     ticket = waits(desk.acquire(want(roster, patience=1000), T0))
     desk.wake("a0", T0 + 1)
     assert desk.answered() == [ticket] and leased(ticket.answer)
+
+
+def test_an_operator_sees_limits_load_health_and_why_it_rests() -> None:
+    desk = desk_of(Limits(rpm=50, daily=1000))
+    roster = desk.roster([[Candidate("a0", "m", price=(1, 1))]])
+    desk.settle(leased(desk.acquire(want(roster), T0)), Outcome(cost=7, ttft=0.5, seconds=1.0), T0)
+    leased(desk.acquire(want(roster), T0))
+    lease = leased(desk.acquire(want(roster), T0))
+    desk.settle(lease, Outcome(kind="rate_limited", retry_after=20.0, message="slow down"), T0)
+    seen = view(desk.accounts["a0"], T0 + 1)
+    assert (seen.in_flight, seen.served, seen.failed, seen.last_error) == (1, 1, 1, "slow down")
+    assert (seen.spent_today, seen.rest, seen.host_rest) == (7, None, None)
+    (seat,) = seen.seats
+    assert (seat.model, seat.in_flight, seat.requests, seat.ttft) == ("m", 1, 3, 0.5 if seat.ttft else None)
+    assert seat.rest and (seat.rest.state, seat.rest.kind, seat.rest.soft) == ("resting", "rate_limited", False)
+    assert 19 <= seat.rest.seconds <= 21
