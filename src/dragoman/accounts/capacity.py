@@ -202,7 +202,7 @@ class SeatCapacity:
         if self.cooldown.state or account.cooldown.state or account.host.cooldown.state:
             for cooldown in (self.cooldown, account.cooldown, account.host.cooldown):
                 if cooldown.leased():
-                    lease.probes.append(cooldown)
+                    lease.probes += (cooldown,)
 
     def _count(self, lease: Lease) -> None:
         want = lease.want

@@ -21,15 +21,13 @@ from msgspec import Struct
 from dragoman.accounts.capacity import AccountCapacity, AccountSpec, Order, SeatCapacity
 from dragoman.accounts.cooldown import PROBING, RULES, Cooldown, Host
 from dragoman.accounts.health import SUSPECT
-from dragoman.accounts.lease import Lease, Outcome, Phase, Refused, Rest, Want, Why
+from dragoman.accounts.lease import Lease, Outcome, Phase, Refused, Want, Why
 from dragoman.accounts.limits import NEVER
+from dragoman.accounts.outlook import in_vain, refusal, rested, rests
 from dragoman.accounts.queue import Lane, Queue, Ticket
 from dragoman.accounts.queue import Phase as Waiting
 from dragoman.accounts.retries import RetryBudget
 from dragoman.accounts.roster import Roster, allowed
-
-_STEP = 0.001  # seconds: the least that anyone is told to wait
-_OPTIMISM = 0.5  # an estimated wait must be so much worse than the deadline before a want is refused for it
 
 
 class Candidate(Struct, frozen=True):
@@ -137,24 +135,24 @@ class Desk:
         if not want.patient:
             return self._at_once(want, now)
         if self.queue.waiting >= self.max_waiting:
-            return self._refusal("full", want, now)
+            return refusal("full", want, self.queue.waiting, now)
         ticket = self.queue.enter(want, now)
         if ticket.lane.fresh:
             self._dispatch(now)
         if ticket.phase is not Waiting.WAITING:
             self._answered.remove(ticket)
-        elif (why := self._in_vain(ticket, now)) is not None:
+        elif (why := in_vain(ticket, self.queue.ahead(ticket), now)) is not None:
             self._end(ticket, Waiting.CANCELLED, None, now)
-            return self._refusal(why, want, now)
+            return refusal(why, want, self.queue.waiting, now)
         return ticket.answer or ticket
 
     def _at_once(self, want: Want, now: float) -> Lease | Refused:
         """For a want that does not wait: what nobody who waits has a claim on."""
         if any(not lane.accounts.isdisjoint(want.roster.accounts) for lane in self.queue.lanes.values()):
-            return self._refusal("busy", want, now)
+            return refusal("busy", want, self.queue.waiting, now)
         seat = want.roster.place(want, now, None, self._draw)
         if seat is None:
-            return self._refusal("busy", want, now)
+            return refusal("busy", want, self.queue.waiting, now)
         return self._grant(seat, want, now)
 
     def began(self, lease: Lease, ttft: float, now: float) -> None:
@@ -244,7 +242,7 @@ class Desk:
             well = [s for s in want.roster.seats if allowed(s, want) and s.health.success >= SUSPECT]
             free = next((s for s in well if s.fits(want, now, None) == 2), None)
             if free is None:
-                return Refused("retry_budget", None, self._rests(want, now))
+                return Refused("retry_budget", None, rests(want, now))
             seat = free
         number = next(self._numbers)
         lease = self._leases[number] = Lease(number, seat, want, now, now + self._lease_seconds)
@@ -329,7 +327,7 @@ class Desk:
         for ticket in self.queue.late(now):
             if ticket.phase is not Waiting.WAITING:
                 continue  # served by the place another's end set free
-            self._end(ticket, Waiting.REFUSED, self._refusal("late", ticket.want, now), now)
+            self._end(ticket, Waiting.REFUSED, refusal("late", ticket.want, self.queue.waiting, now), now)
 
     def _end(self, ticket: Ticket, phase: Waiting, answer: Lease | Refused | None, now: float) -> None:
         """Ends a ticket that got no lease, and serves whom it stood in the way of."""
@@ -434,57 +432,18 @@ class Desk:
     def _host_changed(self, host: Host) -> None:
         self._dirty |= {account for account in self.accounts.values() if account.host is host}
 
-    def _in_vain(self, ticket: Ticket, now: float) -> Why | None:
-        """Whether waiting has no sense: all rest for too long, or too many come before."""
-        want = ticket.want
-        seats = [seat for seat in want.roster.seats if allowed(seat, want)]
-        first = min(seat.opens(want, now) for seat in seats)
-        if first > want.deadline:
-            return "cooling"
-        ahead = self.queue.ahead(ticket)
-        if ahead > 0:
-            pace = sum(seat.pace() for seat in seats if seat.opens(want, now) <= want.deadline)
-            if now + _OPTIMISM * ahead / pace > want.deadline:
-                return "hopeless"
-        return None
-
     def _refuse_hopeless(self, account: AccountCapacity, now: float) -> None:
         """After `account` went to rest: those whose deadline comes before the first is back need not wait for it."""
         for lane in [lane for lane in self.queue.lanes.values() if account in lane.accounts]:
             first = lane.first()
             if first is None:
                 continue
-            seats = [seat for seat in first.want.roster.seats if allowed(seat, first.want)]
-            back = min(
-                max(s.cooldown.opens(now), s.account.cooldown.opens(now), s.account.host.cooldown.opens(now))
-                if s.account.serving
-                else NEVER
-                for s in seats
-            )
+            back = rested(first.want, now)
             if back > now:
                 why: Why = "no_seat" if back == NEVER else "cooling"
                 for ticket in lane.tickets():
                     if ticket.want.deadline < back:
-                        self._leave(ticket, Waiting.REFUSED, self._refusal(why, ticket.want, now))
-
-    def _refusal(self, why: Why, want: Want, now: float) -> Refused:
-        """With how long until the first is back: by rests and windows, or, where all are only busy, by their pace."""
-        seats = [seat for seat in want.roster.seats if allowed(seat, want) and seat.account.serving]
-        first = min((seat.opens(want, now) for seat in seats), default=NEVER)
-        wait = first - now
-        if wait <= 0:
-            pace = sum(seat.pace() for seat in seats)
-            wait = max(_STEP, (1 + self.queue.waiting if why in ("full", "hopeless") else 1) / pace)
-        return Refused(why, None if wait == NEVER else wait, self._rests(want, now))
-
-    def _rests(self, want: Want, now: float) -> tuple[Rest, ...]:
-        rests = []
-        for seat in want.roster.seats:
-            for cooldown in (seat.cooldown, seat.account.cooldown, seat.account.host.cooldown):
-                if not cooldown.allows(now) and allowed(seat, want):
-                    rest = Rest(seat.account.name, seat.model, cooldown.kind, max(0.0, cooldown.until - now))
-                    rests.append(rest)
-        return tuple(rests)
+                        self._leave(ticket, Waiting.REFUSED, refusal(why, ticket.want, self.queue.waiting, now))
 
 
 def _order(head: tuple[Order, Lane]) -> Order:

@@ -86,7 +86,7 @@ class Lease:
         self.began = False
         self.phase = Phase.HELD
         self.entries: list[tuple[Window, list[float]]] = []  # the token windows it counts in
-        self.probes: list[Cooldown] = []  # the rests whose probe it is
+        self.probes: tuple[Cooldown, ...] = ()  # the rests whose probe it is
         self.marks: tuple[float, ...] | None = None
 
     @property

@@ -1,0 +1,55 @@
+"""How long a wait will be, and whether it has sense: for refusals that tell the truth."""
+
+from dragoman.accounts.lease import Refused, Rest, Want, Why
+from dragoman.accounts.limits import NEVER
+from dragoman.accounts.queue import Ticket
+from dragoman.accounts.roster import allowed
+
+_LEAST = 0.001  # seconds that anyone is told to wait
+_OPTIMISM = 0.5  # an estimated wait must be so much worse than the deadline before a want is refused for it
+
+
+def in_vain(ticket: Ticket, ahead: int, now: float) -> Why | None:
+    """Whether waiting has no sense: all rest for too long, or the `ahead` that come before take too long."""
+    want = ticket.want
+    seats = [(seat, seat.opens(want, now)) for seat in want.roster.seats if allowed(seat, want)]
+    if min(opens for _, opens in seats) > want.deadline:
+        return "cooling"
+    if ahead > 0:
+        pace = sum(seat.pace() for seat, opens in seats if opens <= want.deadline)
+        if now + _OPTIMISM * ahead / pace > want.deadline:
+            return "hopeless"
+    return None
+
+
+def rested(want: Want, now: float) -> float:
+    """When the first seat's rest ends, whatever its limits say then; never, where none serves."""
+    return min(
+        max(seat.cooldown.opens(now), seat.account.cooldown.opens(now), seat.account.host.cooldown.opens(now))
+        if seat.account.serving
+        else NEVER
+        for seat in want.roster.seats
+        if allowed(seat, want)
+    )
+
+
+def refusal(why: Why, want: Want, waiting: int, now: float) -> Refused:
+    """With how long until the first is back: by rests and windows, or, where all are only busy, by their pace.
+    `waiting`: how many wait already."""
+    seats = [seat for seat in want.roster.seats if allowed(seat, want) and seat.account.serving]
+    wait = min((seat.opens(want, now) for seat in seats), default=NEVER) - now
+    if wait <= 0:
+        pace = sum(seat.pace() for seat in seats)
+        wait = max(_LEAST, (1 + waiting if why in ("full", "hopeless") else 1) / pace)
+    return Refused(why, None if wait == NEVER else wait, rests(want, now))
+
+
+def rests(want: Want, now: float) -> tuple[Rest, ...]:
+    """Which of its seats rest, and why."""
+    found = []
+    for seat in want.roster.seats:
+        for cooldown in (seat.cooldown, seat.account.cooldown, seat.account.host.cooldown):
+            if not cooldown.allows(now) and allowed(seat, want):
+                rest = Rest(seat.account.name, seat.model, cooldown.kind, max(0.0, cooldown.until - now))
+                found.append(rest)
+    return tuple(found)
