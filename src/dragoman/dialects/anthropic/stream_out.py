@@ -89,7 +89,7 @@ class StreamWriter:
         return b"".join(out)
 
     def _slow(self, event: Event, out: list[bytes]) -> None:
-        if not isinstance(event, PartDelta | PartPatch):
+        if not isinstance(event, PartDelta | PartPatch) or (event.index != self._live and not event.choice):
             self._live = -1
         if isinstance(event, Used):
             self._usage = event.usage
