@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Struct
 
 SLOTS = 4  # requests that are worked on at a time; further ones wait
+TEMPERATURE, TOP_P = 0.2, 0.9  # what the makers of the embedded model advise, unless the request says otherwise
 MOST_TOKENS = 2048  # of a reply to a request that names no limit: a small model may never end by itself
 PROMPT_CACHE_MIB = 64
 HTTP_THREADS = 64  # each open connection holds one, idle ones too
@@ -70,6 +71,8 @@ def _serve(orders: Orders, key: str) -> Any:  # the wheel has no types
     params.n_parallel = SLOTS
     params.kv_unified = True  # each slot may take the whole context, as long as all together stay within it
     params.n_predict = MOST_TOKENS
+    params.sampling.temp = TEMPERATURE
+    params.sampling.top_p = TOP_P
     params.cache_ram_mib = PROMPT_CACHE_MIB
     params.n_threads_http = HTTP_THREADS
     params.embedding = True
