@@ -10,7 +10,8 @@ from dragoman import config
 NAME = "local"
 CONTEXT_WINDOW = 8192  # tokens; what the embedded model was trained for, and room enough for any other
 _GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
-# SmolLM2's conversation format as its own template has it; beyond that, it shows tools and their results to the model
+# SmolLM2's conversation format as its own template has it, with a shorter default system prompt (on its own one the
+# small model strays into French); beyond that, it shows tools and their results to the model
 _TEMPLATE = Path(__file__).parent / "smollm2.jinja"
 
 
