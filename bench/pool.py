@@ -1,4 +1,4 @@
-"""The pool beside other ways to spread load, in one virtual fleet: `python -m bench.pool [--seeds 20] [--out FILE]`.
+"""The pool beside other ways to spread load, in one virtual fleet: `python -m bench.pool [--seeds N] [--cpu]`.
 
 Every policy meets the same accounts (true limits it may or may not know, outages, refusals with and without a word on
 when to come back) and the same clients. The others are stated as they are commonly used: three attempts in all, on
@@ -18,6 +18,7 @@ another account each time; no queue. Times are virtual, so the table is the same
 
 import argparse
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
@@ -25,6 +26,10 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
+from dragoman.accounts.capacity import AccountSpec
+from dragoman.accounts.desk import Candidate, Desk
+from dragoman.accounts.lease import Lease, Outcome, Want
+from dragoman.accounts.limits import Limits
 from simulation.fleet import START, Fleet, Job, Plan, Policy
 from simulation.pool import PoolPolicy
 from simulation.upstream import Said, Truth
@@ -211,11 +216,49 @@ def measure(policy: Callable[[Fleet], Policy], seeds: int, load: float) -> str:
     )
 
 
+def cost(calls: int = 20_000) -> str:
+    """CPU of one acquire, first token and settle, as the least of several runs, beside a loop any machine knows."""
+    desk = Desk(Random(1).random)
+    limits = Limits(max_in_flight=64, rpm=500_000, tpm=10**12)
+    for i in range(100):
+        desk.declare(AccountSpec(name=f"a{i}", host=f"h{i % 10}", limits=limits), START)
+    roster = desk.roster([[Candidate(f"a{i}", "m") for i in range(100)]])
+    outcome = Outcome(tokens_in=1000, tokens_out=250, ttft=0.3, seconds=1.0)
+    wants = [
+        Want(roster=roster, deadline=START + 1e6, input_tokens=1000, output_tokens=300, affinity=key)
+        for key in (None, "session")
+    ]
+    began = time.process_time()
+    for i in range(calls * 50):
+        began += i - i
+    loop = (time.process_time() - began) / calls * 1e6
+    text = f"50 additions {loop:.1f} µs; "
+    for want in wants:
+        least = 1e9
+        for run in range(7):
+            began = time.process_time()
+            for i in range(calls):
+                now = START + run * 100 + i * 0.001
+                lease = desk.acquire(want, now)
+                assert isinstance(lease, Lease)
+                desk.began(lease, 0.3, now)
+                desk.settle(lease, outcome, now)
+            least = min(least, (time.process_time() - began) / calls * 1e6)
+        text += f"a lease {'by affinity' if want.affinity else 'by best of two'} {least:.1f} µs; "
+    return text.removesuffix("; ") + "\n"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--out", type=Path)
+    parser.add_argument(
+        "--cpu", action="store_true", help="only what a lease costs, of 100 accounts, when nobody waits"
+    )
     options = parser.parse_args()
+    if options.cpu:
+        sys.stdout.write(cost())
+        return
     lines = [
         "| demand / capacity | policy | served | tokens served | p50 wait | p99 wait | 429s suffered per 1,000 "
         "| upstream calls per request |",

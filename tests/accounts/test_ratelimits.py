@@ -78,6 +78,7 @@ def test_nonsense_is_as_good_as_nothing() -> None:
     assert told(content_type="text/plain") is NOTHING
     assert told(retry_after="later").retry_after is None
     assert told(retry_after="99999999999").retry_after is None
+    assert told(retry_after_ms="3000000000").retry_after is None
     assert told(x_ratelimit_limit_requests="many").rates[0].limit is None
 
 

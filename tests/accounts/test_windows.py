@@ -72,7 +72,7 @@ def test_a_ceiling_falls_by_a_tenth_once_for_all_that_was_under_way_and_rises_ag
     ceiling = Ceiling()
     assert ceiling.whole == NEVER
     for began in (0.0, 1.0, 2.0):
-        ceiling.refused(100, began, now=3.0)
+        ceiling.refused(100, began, now=3.0, keep=0.9)
     assert ceiling.value == 90
     ceiling.accepted(10, 1.0)
     assert ceiling.value == 90  # far below it, a call says nothing
@@ -86,7 +86,7 @@ def test_a_ceiling_falls_by_a_tenth_once_for_all_that_was_under_way_and_rises_ag
 def test_a_ceiling_never_rises_above_what_is_declared_nor_falls_below_one() -> None:
     ceiling = Ceiling(5)
     for i in range(50):
-        ceiling.refused(ceiling.value, i, i + 0.5)
+        ceiling.refused(ceiling.value, i, i + 0.5, keep=0.9)
     assert ceiling.whole == 1
     for _ in range(10_000):
         ceiling.accepted(ceiling.value, 1.0)
@@ -127,3 +127,12 @@ def test_a_month_outlasts_a_day() -> None:
     purse.settle(0, 100, T0 - 86400)  # the 29th
     assert purse.opens(1, T0 - 86400) == T0 + 3600  # the 1st
     assert purse.opens(1, T0) == T0 + 3600
+
+
+def test_a_ceiling_between_two_whole_numbers_is_not_stuck_there() -> None:
+    ceiling = Ceiling()
+    ceiling.refused(2, 0.0, 1.0, keep=0.9)
+    assert ceiling.whole == 1
+    for _ in range(20):
+        ceiling.accepted(ceiling.whole, 0.4 / ceiling.value)
+    assert ceiling.whole >= 4

@@ -2,7 +2,7 @@
 
 import pytest
 
-_FEW = {"seed": 1, "saturated_seed": 10, "outage_seed": 5}  # each further kind of scenario runs this part of the seeds
+_FEW = {"seed": 1, "saturated_seed": 50, "outage_seed": 20}  # each further kind of scenario runs this part of the seeds
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

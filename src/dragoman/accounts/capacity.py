@@ -253,13 +253,13 @@ class SeatCapacity:
             if used[i] > best[i]:  # noqa: PLR1730 - a call of max costs more than all the rest
                 best[i] = used[i]
         if self.parallel.value < self.parallel.most:
-            self.parallel.accepted(used[0], 0.1 / self.parallel.value)
+            self.parallel.accepted(used[0], 0.4 / self.parallel.value)
             self.concurrency = self.parallel.whole
         if self.rate.value < self.rate.most:
-            self.rate.accepted(used[1], 0.05)
+            self.rate.accepted(used[1], 0.2)
             self.requests.limit = self.rate.whole
         if self.volume.value < self.volume.most:
-            self.volume.accepted(used[2], 0.05 * lease.tokens)
+            self.volume.accepted(used[2], 0.2 * lease.tokens)
             self.tokens.limit = self.volume.value
 
     def refused(self, lease: Lease, limited: str | None, now: float) -> None:
@@ -272,12 +272,15 @@ class SeatCapacity:
         used = (self.in_flight - 1.0, self.requests.used - 1, self.tokens.used - lease.tokens)
         shares = [taken / best if best else 1.0 for taken, best in zip(used, self._best, strict=True)]
         bar = _FAR if limited else max(0.97 * max(shares), _FAR)
+        keeps = (1.0 if limited is None else 0.9, 0.95, 0.95)  # what was under way beside it is known to be taken
         ceilings = {"concurrency": self.parallel, "requests": self.rate, "tokens": self.volume}
         blamed = False
         for at, (name, ceiling) in enumerate(ceilings.items()):
             if not blamed and limited in (None, name) and used[at] >= 1 and shares[at] >= bar:
+                if limited is None and used[at] < _FAR * ceiling.most < NEVER:
+                    continue  # it is declared or told, and far away
                 blamed = True
-                ceiling.refused(used[at], lease.at, now)
+                ceiling.refused(used[at], lease.at, now, keeps[at])
         if not blamed:
             self._best = [0.9 * best for best in self._best]  # should it go on, what was once taken counts for less
         self.concurrency = self.parallel.whole

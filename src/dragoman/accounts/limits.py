@@ -95,7 +95,7 @@ class Ceiling:
         """The ceiling as a number of calls: whole, and at least 1."""
         return max(1.0, math.floor(self.value)) if self.value != NEVER else NEVER
 
-    def refused(self, used: float, began: float, now: float, keep: float = 0.9) -> None:
+    def refused(self, used: float, began: float, now: float, keep: float) -> None:
         """The provider refused at `used`. `began`: when the refused call was made; what was on its way when the ceiling
         was lowered says nothing new."""
         if began >= self._since:
@@ -104,9 +104,9 @@ class Ceiling:
 
     def accepted(self, used: float, step: float) -> None:
         """The provider took a call at `used`: where that is near the ceiling, it rises by `step`."""
-        if self.value < self.most and used >= 0.8 * self.value:
+        if self.value < self.most and used >= 0.8 * self.whole:
             self._calm += 1
-            self.value = min(self.most, self.value + step * (1 + self._calm / (5 * self.value)))
+            self.value = min(self.most, self.value + step * (1 + self._calm / self.value))
 
 
 class Allowance:

@@ -70,7 +70,8 @@ def read(headers: Iterable[tuple[bytes, bytes]], now: float) -> Told:
                 found.setdefault((resource, window), {})[kind] = value.decode("latin-1")
         elif name.endswith(b"retry-after-ms"):
             seconds = _number(value.decode("latin-1"), 0.001)
-            retry_after, in_ms = (retry_after, in_ms) if seconds is None else (seconds, True)
+            if seconds is not None and seconds <= _LONGEST:
+                retry_after, in_ms = seconds, True
         elif name == b"retry-after" and not in_ms:
             retry_after = _retry_after(value.decode("latin-1"), now)
     if retry_after is None and not found:
