@@ -132,7 +132,6 @@ def _envelope(data: bytes) -> object:
         return None
 
 
-
 class _Call(Struct):
     """A tool call on its way. `place` is its part's index, None until its name is known."""
 
