@@ -109,7 +109,7 @@ class GatewayProcess(AbstractContextManager["GatewayProcess"]):
 
     def rows(self) -> list[dict[str, Any]]:
         """What `dragoman usage --rows --json` says."""
-        return json.loads(self.run("usage", "--rows", "--json").stdout)
+        return [json.loads(line) for line in self.run("usage", "--rows", "--json").stdout.splitlines()]
 
     def run(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Another command of the program, on the same config."""

@@ -35,10 +35,12 @@ def loop(talk, *, image: bool = False, failed: bool = False):
 
 
 def test_a_tool_loop_of_three_turns(cell):
-    said = loop(cell.talk(tools=[WEATHER, CLOCK]))
+    talk = cell.talk(tools=[WEATHER, CLOCK])
+    said = loop(talk)
     assert said.text == "get_weather returned: no such city clock returned: 10:00"
     assert said.finish == "stop"
     assert not said.calls
+    assert "x-dragoman-lossy" not in talk.headers
 
 
 def test_a_tool_result_may_be_an_error_and_have_an_image(cell):

@@ -185,6 +185,7 @@ class Anthropic(Fake):
             "stop_reason": stop_reason,
             "stop_sequence": said.stopped_by,
             "stop_details": refused,
+            "container": None,
             "usage": _usage(said.usage),
         }
 
@@ -212,7 +213,9 @@ def _usage(usage: brain.Usage) -> JSON:
         "cache_creation": {"ephemeral_5m_input_tokens": usage.written, "ephemeral_1h_input_tokens": 0},
         "output_tokens": usage.output,
         "output_tokens_details": {"thinking_tokens": usage.reasoning},
+        "server_tool_use": None,
         "service_tier": "standard",
+        "inference_geo": "not_available",
     }
 
 
@@ -228,9 +231,9 @@ def _frames(message: JSON) -> list[bytes]:
             frames.append(_event("ping"))
         frames += [_event("content_block_delta", index=index, delta=delta) for delta in deltas]
         frames.append(_event("content_block_stop", index=index))
-    delta = {k: message[k] for k in ("stop_reason", "stop_sequence", "stop_details")}
+    delta = {k: message[k] for k in ("stop_reason", "stop_sequence", "stop_details", "container")}
     told = ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens", "output_tokens")
-    final = {k: usage[k] for k in (*told, "output_tokens_details")}
+    final = {k: usage[k] for k in (*told, "output_tokens_details", "server_tool_use")}
     return [*frames, _event("message_delta", delta=delta, usage=final), _event("message_stop")]
 
 

@@ -8,6 +8,8 @@ from dragoman.canon import JSON, Request
 _ALWAYS = frozenset(
     {"dialect", "model", "messages", "stream", "include_usage", "tools", "tool_choice", "extra", "previous_response_id"}
 )
+# fields whose value says only what is so anyway, in every dialect
+_IDLE: JSON = {"caller": {"type": "direct"}}
 _OPTIONAL = tuple(f.name for f in msgspec.structs.fields(Request) if f.name not in _ALWAYS)
 
 
@@ -40,4 +42,5 @@ class Losses:
         if self.same_dialect:
             into.update(extra)
         else:
-            self.note(*(f"{where}.{name}" if where else name for name in extra))
+            told = [name for name, value in extra.items() if _IDLE.get(name, self) != value]
+            self.note(*(f"{where}.{name}" if where else name for name in told))

@@ -61,6 +61,7 @@ WHOLE = {
     ],
     "stop_reason": "tool_use",
     "stop_sequence": None,
+    "stop_details": None,
     "container": {"id": "c", "expires_at": "2026-11-23T00:00:00Z"},
     "usage": {
         "input_tokens": 10,
@@ -71,6 +72,7 @@ WHOLE = {
         "output_tokens_details": {"thinking_tokens": 5},
         "service_tier": "standard",
         "server_tool_use": {"web_search_requests": 1, "web_fetch_requests": 0},
+        "inference_geo": "eu",
     },
 }
 
@@ -141,7 +143,8 @@ def test_every_finish_has_a_stop_reason(finish, reason):
 def test_foreign_thinking_is_shown_and_sealed():
     thought = Reasoning(text="hmm", signature="s", id="rs_1", dialect="gemini")
     hidden = Reasoning(encrypted="enc", dialect="openai-responses")
-    call = ToolCall(id="c", name="f", arguments='{"a":1}', signature="cs", dialect="gemini")
+    direct = {"caller": {"type": "direct"}}
+    call = ToolCall(id="c", name="f", arguments='{"a":1}', signature="cs", dialect="gemini", extra=direct)
     content = wrote(reply_of(thought, hidden, call, finish="tool_calls"))["content"]
     assert [block["type"] for block in content] == ["thinking", "redacted_thinking", "redacted_thinking", "tool_use"]
     assert unseal(content[0]["signature"]) == [Reasoning(signature="s", id="rs_1", dialect="gemini")]

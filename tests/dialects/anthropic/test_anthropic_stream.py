@@ -112,7 +112,7 @@ WHOLE = {
         {"type": "web_search_tool_result", "tool_use_id": "srvtoolu_1", "content": []},
         {"type": "text", "text": 'He said "héllo\n\ndata: x\r\n 👋', "citations": [CITATION]},
         {"type": "tool_use", "id": "toolu_1", "name": "f", "input": {"a": 1}, "caller": {"type": "direct"}},
-        {"type": "tool_use", "id": "toolu_2", "name": "g", "input": {}},
+        {"type": "tool_use", "id": "toolu_2", "name": "g", "input": {}, "caller": {"type": "direct"}},
     ],
     "stop_reason": "tool_use",
     "usage": {"input_tokens": 10, "cache_read_input_tokens": 5, "output_tokens": 42},

@@ -70,13 +70,18 @@ def read_part(block: Any) -> Part | None:
             return None
 
 
+DIRECT: JSON = {"type": "direct"}  # the model itself called, which needs no saying
+
+
 def read_call(block: JSON, arguments: str) -> ToolCall:
-    """A tool call; `caller`, `toolset_name` and the like ride along."""
+    """A tool call; `toolset_name`, a `caller` that is not the model itself and the like ride along."""
     extra = {
         name: value
         for name, value in block.items()
         if name not in ("type", "id", "name", "input") and value is not None
     }
+    if extra.get("caller") == DIRECT:
+        del extra["caller"]
     return ToolCall(id=text(block.get("id")), name=text(block.get("name")), arguments=arguments, extra=extra or None)
 
 
@@ -102,6 +107,8 @@ def write_reply(reply: Reply, request: Request) -> bytes:
         "content": content,
         "stop_reason": stop_reason(finish, choice.raw_finish, choice.stop_sequence, same),
         "stop_sequence": choice.stop_sequence,
+        "stop_details": None,
+        "container": None,
         "usage": write_usage(reply.usage, reply.service_tier, same),
     }
     if same and reply.extra:
@@ -114,7 +121,7 @@ def _blocks(part: Part, spare_id: str) -> list[JSON]:
         case Text():
             return [_text(part)] if part.text or part.citations else []
         case Refusal():
-            return [{"type": "text", "text": part.text}] if part.text else []
+            return [text_block(part.text)] if part.text else []
         case Reasoning():
             return thinking_blocks(part)
         case ToolCall():
@@ -129,15 +136,19 @@ def _blocks(part: Part, spare_id: str) -> list[JSON]:
         case Opaque():
             return [part.data] if part.dialect == NAME else []
         case Media() if spoken := media_text(part):
-            return [{"type": "text", "text": spoken}]
+            return [text_block(spoken)]
         case _:
             return []
 
 
+def text_block(text: str) -> JSON:
+    """Text in a reply."""
+    return {"type": "text", "text": text, "citations": None}
+
+
 def _text(part: Text) -> JSON:
-    block: JSON = {"type": "text", "text": part.text}
     citations = [written for citation in part.citations if (written := write_citation(citation)) is not None]
-    return {**block, "citations": citations} if citations else block
+    return {**text_block(part.text), "citations": citations or None}
 
 
 def thinking_blocks(part: Reasoning) -> list[JSON]:
@@ -169,8 +180,9 @@ def call_seal(call: ToolCall) -> list[JSON]:
 
 
 def call_extra(call: ToolCall) -> JSON:
-    """The fields that this dialect's own calls have beside id, name and input."""
-    return {name: value for name, value in (call.extra or {}).items() if name in ("caller", "toolset_name")}
+    """The fields that calls have beside id, name and input: another dialect's are all made by the model itself."""
+    own = {name: value for name, value in (call.extra or {}).items() if name in ("caller", "toolset_name")}
+    return {"caller": DIRECT, **own}
 
 
 def media_text(part: Media) -> str:

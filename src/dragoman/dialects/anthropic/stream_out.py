@@ -42,6 +42,7 @@ from dragoman.dialects.anthropic.reply import (
     call_extra,
     call_seal,
     media_text,
+    text_block,
     thinking_blocks,
     thinking_seal,
     write_citation,
@@ -126,6 +127,8 @@ class StreamWriter:
             "content": [],
             "stop_reason": None,
             "stop_sequence": None,
+            "stop_details": None,
+            "container": None,
             "usage": write_usage(self._usage, begin.service_tier, begin.dialect == NAME),
         }
         out.append(sse.write(_encode({"type": "message_start", "message": message}), "message_start"))
@@ -138,10 +141,13 @@ class StreamWriter:
         finish = self._finish
         reason = "refusal" if self._refused and finish.reason == "stop" else finish.reason
         usage = write_usage(self._usage, None, same)
-        usage.pop("cache_creation")  # as the original: message_delta has the totals only
+        for name in ("cache_creation", "service_tier", "inference_geo"):
+            usage.pop(name, None)  # as the original: message_delta has the totals only
         delta = {
             "stop_reason": stop_reason(reason, finish.raw, finish.stop_sequence, same),
             "stop_sequence": finish.stop_sequence,
+            "stop_details": None,
+            "container": None,
         }
         data = {"type": "message_delta", "delta": delta, "usage": usage}
         out.append(sse.write(_encode(data), "message_delta"))
@@ -182,7 +188,7 @@ class StreamWriter:
             case Opaque() if part.dialect == NAME:
                 self._opaque(part, out)
             case Media() if spoken := media_text(part):
-                self._whole({"type": "text", "text": spoken}, out)
+                self._whole(text_block(spoken), out)
 
     def _call(self, part: ToolCall, out: list[bytes]) -> None:
         for block in call_seal(part):
@@ -234,7 +240,7 @@ class StreamWriter:
             block: JSON = {"type": "thinking", "thinking": "", "signature": ""}
             self._start_block(block, b"thinking_delta", b"thinking", out)
         else:
-            self._start_block({"type": "text", "text": ""}, b"text_delta", b"text", out)
+            self._start_block(text_block(""), b"text_delta", b"text", out)
 
     def _grow(self, text: str, out: list[bytes]) -> None:
         part = self._part

@@ -47,11 +47,11 @@ def write_usage(usage: Usage | None, service_tier: str | None, same_dialect: boo
             "ephemeral_1h_input_tokens": usage.cache_write_1h,
         },
         "output_tokens": stated_output(NAME, usage),
+        "output_tokens_details": {"thinking_tokens": usage.reasoning},
+        "server_tool_use": None,
+        "service_tier": None if service_tier is None else _TIERS.get(service_tier, "standard"),
+        "inference_geo": None,
     }
-    if usage.reasoning:
-        stated["output_tokens_details"] = {"thinking_tokens": usage.reasoning}
-    if service_tier is not None:
-        stated["service_tier"] = _TIERS.get(service_tier, "standard")
     if same_dialect and usage.extra:
         stated.update(usage.extra)
     return stated
