@@ -10,7 +10,7 @@ from fakes import Fake, start
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--seeds", type=int, default=150, help="how many virtual fleets tests/simulation runs")
+    parser.addoption("--seeds", type=int, default=60, help="how many virtual fleets tests/simulation runs")
 
 
 @pytest.fixture
