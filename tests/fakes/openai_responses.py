@@ -136,6 +136,8 @@ def _complete_item(item: Any, index: int) -> Any:
         return {k: v for k, v in item.items() if k != "content"}  # so Codex says that there is none
     if isinstance(item, dict) and item.get("role") in ("user", "developer", "system"):
         return {k: v for k, v in item.items() if k != "id"}  # the same: Codex names its messages
+    if isinstance(item, dict) and item.get("role") == "user" and isinstance(item.get("content"), list):
+        return {**item, "content": [_with_detail(part) for part in item["content"]]}
     if not isinstance(item, dict) or item.get("role") != "assistant" or not isinstance(item.get("content"), list):
         return item
     content = []
@@ -151,6 +153,11 @@ def _complete_item(item: Any, index: int) -> Any:
             )
         content.append({"annotations": [], **part} if kind == "output_text" else part)
     return {"type": "message", "id": "msg_0", "status": "completed", **item, "content": content}
+
+
+def _with_detail(part: Any) -> Any:
+    """The SDK's type wants `detail` with an image, the API does not."""
+    return {"detail": "auto", **part} if isinstance(part, dict) and part.get("type") == "input_image" else part
 
 
 def _items(body: JSON) -> list[JSON]:
