@@ -135,9 +135,10 @@ def _complete_item(item: Any, index: int) -> Any:
     if isinstance(item, dict) and item.get("type") == "reasoning" and item.get("content", ...) is None:
         return {k: v for k, v in item.items() if k != "content"}  # so Codex says that there is none
     if isinstance(item, dict) and item.get("role") in ("user", "developer", "system"):
-        return {k: v for k, v in item.items() if k != "id"}  # the same: Codex names its messages
-    if isinstance(item, dict) and item.get("role") == "user" and isinstance(item.get("content"), list):
-        return {**item, "content": [_with_detail(part) for part in item["content"]]}
+        named = {k: v for k, v in item.items() if k != "id"}  # the same: Codex names its messages
+        if isinstance(item.get("content"), list):
+            named["content"] = [_with_detail(part) for part in item["content"]]
+        return named
     if not isinstance(item, dict) or item.get("role") != "assistant" or not isinstance(item.get("content"), list):
         return item
     content = []
