@@ -171,7 +171,7 @@ def test_any_string_may_come_from_the_environment_or_a_file(tmp_path: Path) -> N
     account = settings.accounts[0]
     assert (settings.server.host, settings.state.dir) == ("::1", "/var/lib/dragoman")
     assert account.key == Secret("sk-from-a-file-0001")
-    assert (account.models, account.headers) == (["m"], {"x-team": "blue"})
+    assert (account.models, account.headers) == (["m"], {"x-team": config.Secret("blue")})
 
 
 def test_a_file_whose_path_is_wanted_is_not_read(tmp_path: Path) -> None:

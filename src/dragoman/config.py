@@ -102,7 +102,7 @@ class Provider(Struct, forbid_unknown_fields=True, kw_only=True):
     dialect: Literal["openai-chat", "openai-responses", "anthropic", "gemini", "ollama", "bedrock", "cohere"]
     base_url: str
     auth: Literal["bearer", "x-api-key", "api-key", "x-goog-api-key", "none"] | None = None
-    headers: dict[str, str] = field(default_factory=dict)
+    headers: dict[str, Secret] = field(default_factory=dict)
     quirks: dict[str, Any] = field(default_factory=dict)
     dialects: list[str] = field(default_factory=list)  # further dialects it speaks at the same base URL
 
@@ -120,7 +120,7 @@ class Account(Struct, forbid_unknown_fields=True, kw_only=True):
     tpm: Positive | None = None
     region: str | None = None
     models: list[str] | None = None  # only these model ids; None: all
-    headers: dict[str, str] = field(default_factory=dict)
+    headers: dict[str, Secret] = field(default_factory=dict)
     timeouts: Timeouts = field(default_factory=Timeouts)
     api_version: str | None = None  # Azure: with it, deployment paths; without, the v1 paths
     deployments: dict[str, str] = field(default_factory=dict)  # Azure: model id -> deployment

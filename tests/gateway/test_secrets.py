@@ -12,6 +12,7 @@ from fake_wire import Make, Recorder, Says, account, stream
 
 from dragoman import config
 from dragoman.access import keys as gateway_keys
+from dragoman.config import Secret
 from dragoman.ledger.fold import fold
 from dragoman.ledger.store import Store
 from dragoman.server.app import App
@@ -65,7 +66,7 @@ def _echoing(secret: str) -> list[Says]:
 async def test_no_secret_is_written_anywhere(world: Make, logged: list[str], tmp_path: Path) -> None:
     admin = "admin-secret-0123456789abcdef"
     accounts = [
-        account("a", headers={"x-extra-secret": "header-secret-0123456789"}),
+        account("a", headers={"x-extra-secret": Secret("header-secret-0123456789")}),
         account("b", "anthropic"),
         config.Account(
             name="c", provider="bedrock", region="us-east-1", base_url="http://c.test",

@@ -40,7 +40,7 @@ def _secrets(spec: config.Account, provider: Provider) -> list[config.Secret]:
     """What must never be shown: the credentials, and headers that may hold some."""
     fields = [getattr(spec, name) for name in spec.__struct_fields__]
     found = [value for value in fields if isinstance(value, config.Secret)]
-    headers = [*spec.headers.values(), *(value for _, value in provider.headers)]
+    headers = [value.reveal() for value in spec.headers.values()] + [value for _, value in provider.headers]
     return found + [config.Secret(value) for value in headers if len(value) >= 12]
 
 

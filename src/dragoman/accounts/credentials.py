@@ -116,8 +116,11 @@ class _TokenReply(msgspec.Struct):
 def credential(spec: config.Account, provider: Provider) -> Credential:
     """The credential that `spec` describes. Raises `ConfigError` where something it needs is missing."""
     lines = {"accept": "*/*", "user-agent": "dragoman"}
-    lines |= dict(provider.headers) | {name.lower(): value for name, value in spec.headers.items()}
-    plain = block([(name.encode(), value.encode()) for name, value in lines.items()])
+    lines |= dict(provider.headers) | {name.lower(): value.reveal() for name, value in spec.headers.items()}
+    try:
+        plain = block([(name.encode(), value.encode()) for name, value in lines.items()])
+    except ValueError as error:
+        raise config.ConfigError(f'account "{spec.name}": headers: {error}') from None
     match provider.auth:
         case "sigv4" if spec.key is None:
             return Signed(spec, plain)

@@ -152,7 +152,7 @@ def custom_provider(entry: config.Provider) -> Provider:
         dialects=(entry.dialect, *(name for name in entry.dialects if name != entry.dialect)),
         prefix=maker.prefix,
         auth=entry.auth or (maker.auth if built_in else _DIALECT_AUTH.get(entry.dialect, "bearer")),
-        headers=(*maker.headers, *entry.headers.items()),
+        headers=(*maker.headers, *((name.lower(), value.reveal()) for name, value in entry.headers.items())),
         version=maker.version,
         quirks=quirks,
         embeds=maker.embeds,

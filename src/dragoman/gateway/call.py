@@ -20,6 +20,7 @@ _HEAD = (
     b"content-type: %b\r\nx-request-id: %b\r\nx-dragoman-decision: dec%b\r\nx-dragoman-attempts: %d\r\n"
     b"server-timing: admit;dur=%.3f, route;dur=%.3f, queue;dur=%.3f, upstream;dur=%.3f\r\n%b"
 )
+_LONGEST = 4096  # characters of a header that names what the client made up
 _PROCESS = secrets.token_hex(6)
 _COUNT = itertools.count()
 
@@ -114,7 +115,7 @@ class Story:
             b"" if self._seat is None else self._seat.lines,
         )  # fmt: skip
         if row.lossy:
-            head += f"x-dragoman-lossy: {clean(','.join(row.lossy))}\r\n".encode("latin-1")
+            head += f"x-dragoman-lossy: {clean(','.join(row.lossy))[:_LONGEST]}\r\n".encode("latin-1")
         return head
 
     async def whole(self, status: int, content_type: bytes, body: bytes, extra: bytes = b"") -> None:
