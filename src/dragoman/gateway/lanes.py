@@ -6,7 +6,7 @@ Each function returns when the client has everything, and books right before the
 import asyncio
 import time
 
-from dragoman.canon import Begin, Broken, End, Event, Failed, Failure, Request, Usage, Used
+from dragoman.canon import Begin, Broken, End, Event, Failed, Failure, Finish, Request, Usage, Used
 from dragoman.dialects.dialect import Seen, StreamReader, StreamWriter
 from dragoman.dialects.fields import Malformed
 from dragoman.gateway.attempts import Answer, wire_failure
@@ -41,6 +41,9 @@ async def convert_whole(story: Story, answer: Answer) -> None:
         raise Failed(wire_failure(error)) from None
     except Malformed as error:
         raise Failed(_unreadable(error)) from None
+    for choice in reply.choices:
+        if choice.finish == "error":
+            raise Failed(_gave_up(choice.raw_finish))
     reply.created = reply.created or int(time.time())
     reply.id = story.call.id if story.call.own_ids else reply.id or story.call.id
     reply.model = reply.model or answer.seat.target.model  # not every provider names it
@@ -97,6 +100,7 @@ async def convert_stream(story: Story, answer: Answer) -> None:
     story.row.ttft = story.elapsed()
     usage: Usage | None = None
     count = 0
+    failure: Failure | None = None
     events: list[Event] = []
     try:
         while True:
@@ -109,6 +113,10 @@ async def convert_stream(story: Story, answer: Answer) -> None:
                     event.created = event.created or int(time.time())
                     event.model = event.model or answer.seat.target.model
                     event.id = call.id if call.own_ids else event.id or call.id
+                elif type(event) is Finish and event.reason == "error":
+                    failure = _gave_up(event.raw)
+            if failure is not None:  # whatever else the provider says: that is no end of an answer
+                events = [e for e in events if type(e) not in (Finish, End, Broken)] + [Broken(failure=failure)]
             if not data or (events and type(events[-1]) in (End, Broken)):
                 break
             if events and (text := writer.write(events)):
@@ -157,6 +165,12 @@ def _broken(error: Exception | None) -> Failure:
     else:
         message = str(error) if error else "the provider closed the stream before its end"
     return Failure(kind="stream_broken", status=502, message=message)
+
+
+def _gave_up(reason: str | None) -> Failure:
+    """The provider ended its answer by saying that it failed: few dialects can say so of an answer."""
+    message = f"the provider gave up in the middle of its answer ({reason or 'error'})"
+    return Failure(kind="upstream_error", status=502, message=message)
 
 
 def _unreadable(error: Malformed) -> Failure:
