@@ -18,7 +18,7 @@ log = logging.getLogger("dragoman")
 FRESH = 600.0  # seconds a provider's answer is good
 RETRY = 10.0  # seconds after which one that gave none is asked again
 _TIMEOUTS = Timeouts(connect=2, first_byte=3, idle=3, total=5)
-_PATHS = {"ollama": "/api/tags", "cohere": "/v1/models"}  # by dialect; /models else
+_PATHS = {"anthropic": "/v1/models", "ollama": "/api/tags", "cohere": "/v1/models"}  # by dialect; /models else
 _UNASKED = frozenset({"bedrock", "vertex", "local"})  # no list, or not at the place that answers calls
 
 
@@ -56,7 +56,11 @@ class Offers:
         path = _PATHS.get(account.provider.dialects[0], "/models")
         try:
             endpoint, headers = await account.reach(self._client, path, "", b"", Block())
-            reply = await self._client.send(endpoint.origin, b"GET", endpoint.target, headers, timeouts=_TIMEOUTS)
+            version = account.provider.version
+            reply = await self._client.send(
+                endpoint.origin, b"GET", endpoint.target, headers, timeouts=_TIMEOUTS,
+                extra=[(version[0].encode(), version[1].encode())] if version else (),
+            )  # fmt: skip
             with reply:
                 body = await reply.read(8 * 1024 * 1024)
             return _ids(body) if reply.status == 200 else None
