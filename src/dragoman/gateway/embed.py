@@ -4,10 +4,12 @@ from msgspec import structs
 
 from dragoman import dialects
 from dragoman.accounts.pool import Seat
-from dragoman.canon import Failed, Failure, Usage
+from dragoman.canon import Failed, Failure, Media, Text, Usage
 from dragoman.dialects import embeddings
 from dragoman.dialects.dialect import Unsayable
 from dragoman.dialects.embeddings import EmbeddingRequest
+from dragoman.dialects.embeddings.shape import Input
+from dragoman.dialects.estimate import IMAGE, estimate_text
 from dragoman.dialects.fields import Malformed, decode
 from dragoman.gateway.ask import Outgoing, encode, unsayable
 from dragoman.gateway.attempts import wire_failure
@@ -74,6 +76,19 @@ async def embed(serving: Serving, story: Story) -> None:
             message = f"the provider's answer can't be read: {error}"
             raise Failed(Failure(kind="upstream_error", status=502, message=message)) from None
         reply.model = reply.model or answer.seat.target.model
-        story.used(Usage(input=reply.tokens or 0, estimated=reply.tokens is None))
+        estimated = reply.tokens is None
+        if reply.tokens is None:
+            reply.tokens = sum(map(_tokens, ask.request.inputs))
+        story.used(Usage(input=reply.tokens, estimated=estimated))
         answer.seat.account.succeeded(answer.seat.target.model)
         await story.whole(200, JSON_TYPE, _SURFACES[story.call.dialect.NAME].write_reply(reply, ask.request))
+
+
+def _tokens(given: Input) -> int:
+    """About how many tokens one input is, for providers that do not tell."""
+    if isinstance(given, str):
+        return estimate_text(given)
+    return sum(
+        estimate_text(part.text) if isinstance(part, Text) else IMAGE if isinstance(part, Media) else 1
+        for part in given
+    )
