@@ -155,6 +155,8 @@ class Pages:
         entry = await self._entry(ask, ask.rest)
         if b"anthropic-version" in ask.headers or ask.path.startswith("/anthropic"):
             return _json(listings.anthropic_model(entry))
+        if b"x-goog-api-key" in ask.headers:
+            return _json(listings.gemini_model(entry))
         return _json(listings.openai_model(entry))
 
     async def _gemini_model(self, ask: Ask) -> Page:
