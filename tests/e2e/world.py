@@ -56,6 +56,7 @@ class World:
     def _models(self, column: Column) -> list[dict[str, Any]]:
         provider = column.account.get("provider", column.name)
         names = {column.name: column.model, f"{column.name}.think": column.thinker}
+        names[f"embedder-{list(COLUMNS).index(column.name)}"] = column.model  # the Gemini SDK minds "gemini" in a name
         names |= {f"{column.name}.{fate}.{row}": f"gpt-4o-{fate}-{row}" for fate in FATES for row in ROWS}
         return [{"name": name, "targets": [f"{provider}/{model}"]} for name, model in names.items()]
 
