@@ -50,9 +50,11 @@ def read_contents(contents: list[object], path: str) -> list[Message]:
         role = content.text("role") or ""
         if role not in _ROLES:
             raise Malformed(content.at("role"), "user or model", role)
-        parts = _read_parts(content)
-        pairing.pair(parts)
         canon_role = _ROLES[role]
+        parts = _read_parts(content)
+        if canon_role == "assistant":
+            parts = _joined(parts)
+        pairing.pair(parts)
         message = Message(role="assistant" if canon_role == "assistant" else "user", parts=parts)
         message.extra = content.rest()
         messages.append(message)
@@ -79,6 +81,20 @@ def _read_parts(content: Fields) -> list[Part]:
     return parts if not sealed else [part for part in parts if not _is_shown(part)]
 
 
+def _joined(parts: list[Part]) -> list[Part]:
+    """What a client collected from a stream, a part for each chunk, as the texts that the model said: other dialects
+    would set the pieces apart, or refuse those of blanks only."""
+    joined: list[Part] = []
+    for part in parts:
+        last = joined[-1] if joined else None
+        if isinstance(part, Text) and isinstance(last, Text) and last.signature is None and last.extra == part.extra:
+            last.text += part.text
+            last.signature, last.dialect = part.signature, part.dialect or last.dialect
+        else:
+            joined.append(part)
+    return joined
+
+
 def _read_part(part: Fields) -> Part:
     return read_result(part) if part.data.get("functionResponse") is not None else read_plain(part)
 
@@ -86,6 +102,9 @@ def _read_part(part: Fields) -> Part:
 def _unsealed(part: Part) -> list[Part] | None:
     """The parts sealed in this one's signature, which is taken off it."""
     if not isinstance(part, Text | Reasoning | ToolCall) or not part.signature:
+        return None
+    if part.signature.replace("/", "_") == UNVERIFIED:  # it says nothing, and is set again where it is needed
+        part.signature = None
         return None
     if not part.signature.startswith(seal.MARK):
         return None
