@@ -19,11 +19,14 @@ def test_text_is_answered(cell):
 
 
 def test_a_conversation_goes_on_and_every_letter_survives(cell):
-    talk = cell.talk(system="Speak in riddles.").user("first")
-    assert talk.reply().text == "You said: first"
+    talk = cell.talk(system="Speak in riddles.")
+    first = "one" + " " * 20 + "two"  # some chunk of a stream has blanks only
+    assert talk.user(f"exact:{first}").reply().text == first
     text = 'exact:häßlich 你好 😀 "quoted" \\back/ \u2028 \x85 \t <&> é '
     text += "".join(f"word{i} " for i in range(100)) + "."
     assert talk.user(text).reply().text == text.removeprefix("exact:")
     asked = cell.fake.last.body.decode()
     assert "Speak in riddles." in asked
-    assert "You said: first" in asked
+    if cell.client.surface == "gemini" and cell.mode.stream and cell.fake.dialect == "gemini":
+        return  # programs keep the chunks as parts of their own, and the relay lane leaves them so
+    assert first in asked.replace(f"exact:{first}", "")
