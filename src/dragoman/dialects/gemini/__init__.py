@@ -21,8 +21,8 @@
 Normal forms, in which writing what was read may differ from it: camelCase keys; a content's role is `user` or `model`;
 schemas are JSON Schema; function declarations stand in the first tool; enums are in upper case; base64 is standard;
 `args` and `response` are always there; adjacent texts of the model (a stream's chunks) are one; the signature
-`skip_thought_signature_validator` is there where it is needed. A field that Gemini gets from a stricter dialect is named
-as lost.
+`skip_thought_signature_validator` is there where it is needed. A field that Gemini gets from a stricter dialect is
+named as lost.
 
 Source: https://ai.google.dev/api/generate-content and the types of google-genai 3.4.
 """
