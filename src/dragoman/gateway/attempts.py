@@ -133,7 +133,7 @@ class Attempts:
                 failure = outgoing.dialect.read_error(reply.status, await reply.read(ERROR_BODY_LIMIT))
             failure.retry_after = _retry_after(reply) or failure.retry_after
             spoken, first = outgoing.dialect.NAME, account.provider.dialects[0]
-            if failure.kind in _NO_ENDPOINT and spoken != first:
+            if spoken != first and _lacks_endpoint(failure):
                 account.does_not_speak(spoken)
                 return await self._attempt(seat, ask, timeouts, story)
         except WireError as error:
@@ -215,6 +215,12 @@ class Attempts:
 
     def _soonest(self, model: Model) -> float:
         return soonest([s for tier in model.tiers for t in tier for s in self._pool.seats(t)], time.monotonic())
+
+
+def _lacks_endpoint(failure: Failure) -> bool:
+    """Whether the server has no such path. A 404 that names a parameter or has a code (Azure's for a path is "404")
+    speaks of something in the request, as an item that the client invented."""
+    return failure.kind in _NO_ENDPOINT and failure.param is None and failure.code in {None, "404"}
 
 
 def _passed_on(ask: Asking, outgoing: Outgoing, provider: Provider) -> list[tuple[bytes, bytes]]:
