@@ -70,3 +70,16 @@ def test_a_stream_without_its_end_is_no_answer(cell):
 def test_a_connection_that_drops_is_no_answer(cell):
     cell.fake.script(Scenario(fault="drop", after=3))
     raises(cell, ask(cell, "edrop"), None if cell.mode.stream else 502)
+
+
+@pytest.mark.parametrize("column", ["openai-responses", "azure"], indirect=True)
+@pytest.mark.parametrize("row", ["openai-responses-sync"], indirect=True)
+def test_a_clients_own_mistakes_rest_nobody(cell):
+    """OpenAI says 404 of an item that the client invented."""
+    for _ in range(8):
+        talk = ask(cell)
+        talk.history.append({"type": "item_reference", "id": "msg_invented"})
+        with pytest.raises(cell.client.failed) as caught:
+            talk.reply()
+        assert talk.status(caught.value) == 404
+    assert ask(cell).reply().text.endswith("word39")
