@@ -31,7 +31,6 @@ class Column:
     links: bool = True
     papers: bool = True
     stops: bool = True
-    result_images: bool = True
     filters: str = "content_filter"
 
 
@@ -75,7 +74,6 @@ _ALL = (
         },
         account={"provider": "vllm"},
         papers=False,
-        result_images=False,
     ),
     Column(
         "openai-responses",
@@ -98,9 +96,7 @@ _ALL = (
         account={"project": "p", "region": "us-central1"},
         kept=_gemini_kept,
     ),
-    Column(
-        "ollama", "ollama", "llama-mock", "qwen3-mock", filters="stop", links=False, papers=False, result_images=False
-    ),
+    Column("ollama", "ollama", "llama-mock", "qwen3-mock", filters="stop", links=False, papers=False),
     Column(
         "cohere",
         "cohere",
@@ -108,7 +104,6 @@ _ALL = (
         "command-a-reasoning-mock",
         filters="error",
         papers=False,
-        result_images=False,
     ),
     Column(
         "bedrock",

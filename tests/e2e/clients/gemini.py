@@ -10,13 +10,9 @@ from .talk import Called, Image, Link, Paper, Result, Said, Talk
 _FINISH = {"STOP": "stop", "MAX_TOKENS": "length", "SAFETY": "content_filter", "PROHIBITED_CONTENT": "refusal"}
 
 
-class RateLimited(Exception):
-    """The SDK has one class for all 4xx."""
-
-
 class GeminiTalk(Talk):
     surface = "gemini"
-    rate_limited = errors.ClientError
+    rate_limited = errors.ClientError  # one class for all 4xx
     failed = errors.APIError
     shows_errors = False
 
