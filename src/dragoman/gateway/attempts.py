@@ -218,9 +218,11 @@ class Attempts:
 
 
 def _lacks_endpoint(failure: Failure) -> bool:
-    """Whether the server has no such path. A 404 that names a parameter or has a code (Azure's for a path is "404")
-    speaks of something in the request, as an item that the client invented."""
-    return failure.kind in _NO_ENDPOINT and failure.param is None and failure.code in {None, "404"}
+    """Whether the server has no such path: OpenAI says "Invalid URL" then, Azure has the code "404". Any other 404 that
+    names a parameter or has a code speaks of something in the request, as an item that the client invented."""
+    if failure.kind not in _NO_ENDPOINT or failure.param is not None:
+        return False
+    return failure.code in {None, "404"} or failure.message.startswith("Invalid URL")
 
 
 def _passed_on(ask: Asking, outgoing: Outgoing, provider: Provider) -> list[tuple[bytes, bytes]]:
