@@ -245,24 +245,15 @@ async def latency(port: int, path: str, body: bytes, key: str, rate: float, seco
 
 
 def installed_size() -> tuple[int, float]:
-    """Packages and MB of the core install (no extras), from what is installed here."""
-    wanted, queue = set(), ["dragoman"]
-    while queue:
-        name = queue.pop()
-        for need in importlib.metadata.requires(name) or []:
-            bare = re.split(r"[ ;<>=!~\[(]", need, maxsplit=1)[0].lower().replace("_", "-")
-            if "extra ==" in need or bare in wanted:
-                continue
-            with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-                importlib.metadata.version(bare)
-                wanted.add(bare)
-                queue.append(bare)
+    """Packages of the core lock (no extras), and their MB as installed here."""
+    lock = (HERE.parent / "requirements" / "core.lock").read_text()
+    names = re.findall(r"^([\w.-]+)==", lock, re.MULTILINE)
+    files = [file for name in names for file in importlib.metadata.files(name) or []]
     size = 0
-    for name in wanted:
-        for file in importlib.metadata.files(name) or []:
-            with contextlib.suppress(OSError):
-                size += Path(str(file.locate())).stat().st_size
-    return len(wanted), size / 1e6
+    for file in files:
+        with contextlib.suppress(OSError):
+            size += Path(str(file.locate())).stat().st_size
+    return len(names), size / 1e6
 
 
 def import_time() -> float:
