@@ -10,8 +10,6 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
-import msgspec
-
 from dragoman import config
 from dragoman.access.keys import PREFIX, KeyBook
 from dragoman.access.limits import Limiter, Refused
@@ -29,6 +27,7 @@ from dragoman.gateway.serving import Serving
 from dragoman.ledger.journal import Journal, JournalError
 from dragoman.ledger.responses import Responses
 from dragoman.ledger.row import Row
+from dragoman.wire.burst import Burst
 from dragoman.wire.client import Client
 
 log = logging.getLogger("dragoman")
@@ -45,7 +44,9 @@ class Gateway:
         journal: Journal,
         keys: KeyBook,
         observe: Callable[[Row], None],
+        burst: Burst | None = None,
     ) -> None:
+        """`burst`: what makes the writes to the clients: the journal's rows are written ahead of them."""
         self.client = client
         self.serving = Serving(settings, client)
         self.keys = keys
@@ -53,6 +54,8 @@ class Gateway:
         self.responses = Responses(settings.state)
         self._journal = journal
         self._observe = observe
+        self._burst = burst or Burst()
+        self._burst.before = self._write_journal
 
     def reload(self, settings: config.Config) -> None:
         """From now on, serve by `settings`. Raises `ConfigError`, and then nothing has changed."""
@@ -108,6 +111,7 @@ class Gateway:
     async def close(self) -> None:
         """Gives everything back. Calls still under way are cut."""
         await self.client.close()
+        self._burst.flush()
         self._journal.close()
         self.keys.close()
         self.responses.close()
@@ -136,14 +140,18 @@ class Gateway:
         if story.usage is not None and row.target is not None:
             price = self.serving.price(row.target)
             row.cost = None if price is None else cost(story.usage, price)
-        try:
-            self._journal.append(row)
-        except JournalError as error:
-            log.critical("a request could not be booked: %s; its row: %s", error, msgspec.json.encode(row).decode())
+        self._journal.add(row)
+        self._burst.soon()
         if story.principal is not None:
             tokens = row.input + row.output
             self.limiter.settle(story.principal, time.time(), row.cost or 0, tokens)
         self._observe(row)
+
+    def _write_journal(self) -> None:
+        try:
+            self._journal.flush()
+        except JournalError as error:
+            log.critical("requests could not be booked: %s; their rows: %s", error, error.rows.decode())
 
 
 Work: TypeAlias = Callable[[Serving, Story], Awaitable[None]]

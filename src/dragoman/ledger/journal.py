@@ -1,10 +1,11 @@
 """The append-only files that every finished request goes to before its client sees the end of the reply (law 9).
 
 How it works. Each writing process has files of its own, `<state>/journal/<writer>-<n>.jsonl`, so rotation never has to
-ask another process: it closes file n and goes on in n + 1. A row is one `write` of a newline, one JSON object and a
-newline. Both newlines matter: the second says that the row is whole; the first keeps a row apart from the torn end that
-a full disk or a killed process may have left before it. The page cache outlives the process, so `kill -9` loses nothing
-and no `fsync` is needed.
+ask another process: it closes file n and goes on in n + 1. A row is a newline, one JSON object and a newline; the rows
+of one turn of the event loop go out in one `write`, before the ends of the replies that they stand for. Both newlines
+matter: the second says that the row is whole; the first keeps a row apart from the torn end that a full disk or a
+killed process may have left before it. The page cache outlives the process, so `kill -9` loses nothing and no `fsync`
+is needed.
 
 A writer holds a shared `flock` on its file for as long as it has it open. Whoever folds files into the database deletes
 one only under the exclusive lock, so never one that somebody may still write to. As the lock comes after the creation,
@@ -26,7 +27,11 @@ _encode = msgspec.json.Encoder().encode
 
 
 class JournalError(RuntimeError):
-    """A row could not be written; the message says why and names the mend. The row is not in the journal."""
+    """Rows could not be written; the message says why and names the mend. They are not in the journal.
+
+    `rows`: their JSON lines."""
+
+    rows = b""
 
 
 class Journal:
@@ -41,11 +46,29 @@ class Journal:
         self._file: int | None = None
         self._size = 0
         self._number = 0
+        self._waiting = b""
         self.writer = f"{time.time_ns():020}-{os.getpid()}-{secrets.token_hex(4)}"
 
+    def add(self, row: Row) -> None:
+        """`row` is to be written by the next `flush`."""
+        self._waiting += b"\n%b\n" % _encode(row)
+
     def append(self, row: Row) -> None:
-        """Writes `row`. Raises `JournalError` if it can't be written whole."""
-        data = b"\n%b\n" % _encode(row)
+        """Writes `row` at once. Raises `JournalError` if it can't be written whole."""
+        self.add(row)
+        self.flush()
+
+    def flush(self) -> None:
+        """Writes the rows that wait. Raises `JournalError` if they can't be written whole."""
+        if self._waiting:
+            data, self._waiting = self._waiting, b""
+            try:
+                self._write(data)
+            except JournalError as error:
+                error.rows = data
+                raise
+
+    def _write(self, data: bytes) -> None:
         try:
             file = self._file
             if file is None:
@@ -54,13 +77,17 @@ class Journal:
         except OSError as error:
             raise JournalError(f"{self._folder}: can't write: {error.strerror}: make room, or free the path") from error
         self._size += written
-        if written != len(data):  # the disk is full, or nearly: what is there is torn, so the whole row goes again
+        if written != len(data):  # the disk is full, or nearly: the end is torn, so all goes again; it is folded once
             self._again(file, data)
         if self._size >= self._limit:
-            self.close()
+            self._close()
 
     def close(self) -> None:
-        """Closes the file; the next row opens another."""
+        """Writes what waits, and closes the file; the next row opens another. Raises as `flush`."""
+        self.flush()
+        self._close()
+
+    def _close(self) -> None:
         if self._file is not None:
             os.close(self._file)
             self._file = None

@@ -31,6 +31,7 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 from msgspec import Struct
 
 from dragoman.gateway.call import clean
+from dragoman.wire.burst import Burst
 
 log = logging.getLogger("dragoman")
 KEEP_ALIVE = 75.0  # seconds an idle connection is kept
@@ -68,9 +69,10 @@ class Refusal(Exception):
 class Listener:
     """What the connections of one worker share: the application, its limits, and the set of open connections."""
 
-    def __init__(self, application: Application, body_limit: Callable[[], int]) -> None:
+    def __init__(self, application: Application, body_limit: Callable[[], int], burst: Burst | None = None) -> None:
         self.application = application
         self.body_limit = body_limit
+        self.burst = burst or Burst()
         self.connections: set[Connection] = set()
         self.closing = False
         self._date = (0, b"")
@@ -85,6 +87,7 @@ class Listener:
     def close_idle(self) -> None:
         """No more requests: idle connections are closed now, the others after their answer."""
         self.closing = True
+        self.burst.flush()
         for connection in list(self.connections):
             connection.close_if_idle()
 
@@ -239,7 +242,7 @@ class Connection(asyncio.Protocol):
         if length.isdigit() and int(length) > self._listener.body_limit():
             self._stop(413)
         if self._task is None and version == "1.1" and request.headers.get(b"expect", b"").lower() == b"100-continue":
-            self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            self._listener.burst.write(self.transport, b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def on_body(self, body: bytes) -> None:
         self._body.append(body)
@@ -291,14 +294,16 @@ class Connection(asyncio.Protocol):
             log.exception("%s %s broke the server", request.method, request.path)
             self.transport.abort()
         if not response.ended:
-            self.transport.abort()  # half an answer must not look like a whole one
+            response.abort()  # half an answer must not look like a whole one
         self._task = None
         self._last = self._loop.time()
         if self.transport.is_closing():
             return
         if request.refused:
+            self._listener.burst.flush()
             self._linger()
         elif not request.keep_alive or (self._listener.closing and not self._queue):
+            self._listener.burst.flush()
             self.transport.close()
         elif self._queue:
             self.transport.resume_reading()
@@ -361,7 +366,7 @@ class Response:
             self.abort()
             return
         head = self._lines(status, head, b"" if status == 204 else b"content-length: %d\r\n" % len(body))
-        self._connection.transport.write(head if self._bare else head + body)
+        self._listener.burst.write(self._connection.transport, head if self._bare else head + body)
         self.ended = True
 
     async def start(self, status: int, head: bytes) -> None:
@@ -395,12 +400,13 @@ class Response:
             data = b""
         if self._chunked:
             data = b"%x\r\n%b\r\n0\r\n\r\n" % (len(data), data) if data else b"0\r\n\r\n"
-        self._connection.transport.write(self._head + data)
+        self._listener.burst.write(self._connection.transport, self._head + data)
         self._head = b""
         self.ended = True
 
     def abort(self) -> None:
-        """Cuts the connection: for an answer that can't be ended honestly."""
+        """Cuts the connection: for an answer that can't be ended honestly. What was said before goes out."""
+        self._listener.burst.flush()
         self._connection.transport.abort()
 
 

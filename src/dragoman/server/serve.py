@@ -21,6 +21,7 @@ from dragoman.ledger.journal import Journal
 from dragoman.server.app import App
 from dragoman.server.http import Connection, Listener
 from dragoman.server.metrics import Metrics
+from dragoman.wire.burst import Burst
 from dragoman.wire.client import Client
 from dragoman.wire.proxies import Proxies
 
@@ -43,11 +44,13 @@ class Worker:
         self.metrics = Metrics()
         self.keys = KeyBook(settings.state, settings.access.admin_key)
         self.journal = Journal(settings.state.path)
+        burst = Burst()
         self.gateway = Gateway(
-            settings, client=make_client(settings), journal=self.journal, keys=self.keys, observe=self.metrics.observe
-        )
+            settings, client=make_client(settings, burst), journal=self.journal, keys=self.keys,
+            observe=self.metrics.observe, burst=burst,
+        )  # fmt: skip
         self.app = App(self.gateway, self.metrics)
-        self._listener = Listener(self.app, self.app.body_limit)
+        self._listener = Listener(self.app, self.app.body_limit, burst)
 
     async def run_on(self, listener: socket.socket, ready: Callable[[], None]) -> None:
         """Serves until told to stop. `ready` is called once requests are answered."""
@@ -129,7 +132,7 @@ def _tls(server: config.Server) -> ssl.SSLContext | None:
     return context
 
 
-def make_client(settings: config.Config) -> Client:
+def make_client(settings: config.Config, burst: Burst | None = None) -> Client:
     """The client for upstream calls: the config's proxy and certificate authorities, else the environment's."""
     import os
 
@@ -138,7 +141,7 @@ def make_client(settings: config.Config) -> Client:
     tls = ssl.create_default_context()
     if server.ca_file:
         tls.load_verify_locations(server.ca_file)
-    return Client(tls=tls, proxies=Proxies.read(environ))
+    return Client(tls=tls, proxies=Proxies.read(environ), burst=burst)
 
 
 def _stamp(path: Path | None) -> tuple[int, int] | None:

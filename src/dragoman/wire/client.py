@@ -13,6 +13,7 @@ from collections.abc import AsyncIterable, Callable, Sequence
 from math import inf
 
 from dragoman.wire import head
+from dragoman.wire.burst import Burst
 from dragoman.wire.connection import Connection
 from dragoman.wire.dial import dial, tls_context
 from dragoman.wire.errors import ConnectionLost, TimedOut
@@ -34,6 +35,7 @@ class Client:
     tls: the context for https; the default verifies against the system's CAs.
     idle_limit: seconds a free connection is kept. Shorter than what upstreams keep (60 s is common), so that we close
         first.
+    burst: what makes the writes of one turn of the event loop together; without it, each is made at once.
     limit: connections in all; per_origin: to one origin. Who finds no room waits, as part of `Timeouts.connect`.
     """
 
@@ -45,10 +47,12 @@ class Client:
         idle_limit: float = 55.0,
         limit: int = 4096,
         per_origin: int | None = None,
+        burst: Burst | None = None,
     ) -> None:
         self._tls = tls
         self._proxies = proxies
         self._idle_limit = idle_limit
+        self._burst = burst
         self._pool = Pool(self._make, limit, per_origin)
         self._queue = self._pool.queue
         self._places: dict[Origin, Place] = {}
@@ -130,7 +134,7 @@ class Client:
 
     async def _make(self, place: Place) -> Connection:
         def protocol() -> Connection:
-            return Connection(self._pool, place, str(place.origin), self._idle_limit)
+            return Connection(self._pool, place, str(place.origin), self._idle_limit, self._burst)
 
         return await dial(place.origin, place.proxy, self._context, protocol)
 

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from httptools import HttpParserError, HttpResponseParser
 
+from dragoman.wire.burst import Burst
 from dragoman.wire.errors import (
     BodyTruncated,
     ConnectionLost,
@@ -61,6 +62,7 @@ class Connection(asyncio.Protocol):
     __slots__ = (
         "_at",
         "_barren",
+        "_burst",
         "_done",
         "_end",
         "_head",
@@ -90,13 +92,16 @@ class Connection(asyncio.Protocol):
         "where",
     )
 
-    def __init__(self, home: Home, place: object, where: str, idle_limit: float) -> None:
+    def __init__(
+        self, home: Home, place: object, where: str, idle_limit: float, burst: Burst | None = None
+    ) -> None:
         self.place = place
         self.where = where  # for messages
         self.closed = False
         self.used = False  # it has carried an exchange before
         self.idle_limit = idle_limit  # seconds
         self._home = home
+        self._burst = burst
         self._loop: AbstractEventLoop = asyncio.get_running_loop()
         self._transport: Transport
         self._reply: Reply | None = None
@@ -135,7 +140,10 @@ class Connection(asyncio.Protocol):
             self._transport.write(head)
             self._pump = self._loop.create_task(self._send_pieces(body))
         elif len(body) < SPLIT_BODY:
-            self._transport.write(head + body)
+            if self._burst is None:
+                self._transport.write(head + body)
+            else:
+                self._burst.write(self._transport, head + body)
         else:
             self._transport.writelines((head, body))
         self._end = end
