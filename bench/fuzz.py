@@ -44,7 +44,7 @@ from dragoman.wire.client import Client
 from dragoman.wire.errors import BodyTruncated, ConnectFailed, ConnectionLost, TimedOut, WireError
 from dragoman.wire.eventstream import encode as event_frame
 from dragoman.wire.origin import Origin, Timeouts
-from dragoman.wire.reply import Reply
+from dragoman.wire.reply import Reply, Take
 
 PATIENCE = 20.0  # seconds an answer may take
 GROWTH = 300  # MiB the process may grow by
@@ -203,10 +203,14 @@ class Pieces:
         self.error = error
         self.reply = Reply(self, [])
 
-    def expect_more(self) -> "asyncio.Future[None]":
-        self.reply.settle([], self.error) if not self.pieces else self.reply._parts.append(self.pieces.pop(0))
+    def expect_more(self, take: Take | None = None) -> "asyncio.Future[bool]":
         future = asyncio.get_running_loop().create_future()
-        future.set_result(None)
+        while take is not None and self.pieces:
+            if not take(self.pieces.pop(0)):
+                future.set_result(True)
+                return future
+        self.reply.settle([], self.error) if not self.pieces else self.reply._parts.append(self.pieces.pop(0))
+        future.set_result(False)
         return future
 
     def drained(self) -> None:

@@ -17,7 +17,7 @@ from dragoman.wire import head
 from dragoman.wire.client import Client
 from dragoman.wire.errors import WireError
 from dragoman.wire.origin import Origin, Timeouts
-from dragoman.wire.reply import Reply
+from dragoman.wire.reply import Reply, Take
 
 CHAT = {
     "id": "c1",
@@ -94,15 +94,20 @@ class _Source:
         self.reply.head = f"HTTP/1.1 {says.status} x\r\n{lines}\r\n".encode("latin-1")
         self.closed = False
 
-    def expect_more(self) -> "asyncio.Future[None]":
+    def expect_more(self, take: Take | None = None) -> "asyncio.Future[bool]":
         future = asyncio.get_running_loop().create_future()
-        if self.pieces:
+        if take is not None:
+            while self.pieces:
+                if not take(self.pieces.popleft()):
+                    future.set_result(True)
+                    return future
+        elif self.pieces:
             self.reply._parts.append(self.pieces.popleft())
-        elif self.says.hangs:
+            future.set_result(False)
             return future
-        else:
+        if not self.says.hangs:
             self.reply.settle([], self.says.error)
-        future.set_result(None)
+            future.set_result(False)
         return future
 
     def drained(self) -> None:
@@ -165,10 +170,13 @@ class Recorder:
     async def start(self, status: int, head: bytes) -> None:
         self.status, self.head = status, head
 
-    async def write(self, data: bytes) -> None:
+    def push(self, data: bytes) -> bool:
         self.pieces.append(data)
         self.body += data
         self.wrote.set()
+        return False
+
+    async def drained(self) -> None:
         await asyncio.sleep(0)
 
     async def finish(self, data: bytes = b"") -> None:

@@ -97,6 +97,12 @@ async def echo(request: Request, out: Response) -> None:
     await out.whole(request.refused or 200, head, "|".join(words).encode())
 
 
+async def write(out: Response, data: bytes) -> None:
+    """A piece of an answer, at the client's pace."""
+    if not out.push(data):
+        await out.drained()
+
+
 @asynccontextmanager
 async def serve(
     application: Application = echo,

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 import trustme
-from rude_clients import Served, Talk, echo, serve
+from rude_clients import Served, Talk, echo, serve, write
 
 from dragoman.server import http
 from dragoman.server.http import Request, Response, lines
@@ -120,7 +120,7 @@ async def test_a_stream_to_http_1_0_is_not_chunked():
 
 async def _streams(request: Request, out: Response) -> None:
     await out.start(200, b"")
-    await out.write(b"one")
+    await write(out, b"one")
     await out.finish(b"two")
 
 
@@ -351,7 +351,7 @@ async def test_a_client_that_never_takes_its_answer_is_cut_and_costs_little():
         nonlocal written
         await out.start(200, b"")
         while True:
-            await out.write(b"x" * 65536)
+            await write(out, b"x" * 65536)
             written += 65536
 
     async with serve(endless) as served:
@@ -385,7 +385,7 @@ async def _waits(request: Request, out: Response) -> None:
 
 async def _waits_midway(request: Request, out: Response) -> None:
     await out.start(200, b"")
-    await out.write(b"first")
+    await write(out, b"first")
     await asyncio.Event().wait()
 
 
@@ -438,7 +438,7 @@ async def test_requests_queued_by_a_client_that_left_are_not_answered():
 async def test_half_an_answer_never_looks_whole():
     async def breaks(request: Request, out: Response) -> None:
         await out.start(200, b"")
-        await out.write(b"half")
+        await write(out, b"half")
         raise RuntimeError("on purpose")
 
     async with serve(breaks) as served:
@@ -449,7 +449,7 @@ async def test_half_an_answer_never_looks_whole():
 async def test_a_second_answer_after_the_first_began_cuts_the_connection():
     async def twice(request: Request, out: Response) -> None:
         await out.start(200, b"")
-        await out.write(b"half")
+        await write(out, b"half")
         await out.whole(500, b"", b"an error")
 
     async with serve(twice) as served:

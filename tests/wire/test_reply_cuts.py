@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dragoman.wire.connection import UNREAD_LIMIT, Connection
-from dragoman.wire.errors import WireError
+from dragoman.wire.errors import BodyTruncated, WireError
 from dragoman.wire.origin import Timeouts
 
 FOREVER = Timeouts(None, None, None, None)
@@ -205,6 +205,39 @@ def test_arrivals_while_the_reader_is_on_its_way_are_one_chunk() -> None:
             connection.data_received(piece)
         assert await waiting == b"onetwo"
         reply.close()
+
+    asyncio.run(run())
+
+
+@given(st.lists(st.sampled_from([b"a", b"bc", b"def"]), max_size=8), st.integers(0, 8), st.booleans())
+def test_what_is_poured_is_the_body_whoever_stops_in_between(pieces: list[bytes], stop: int, broken: bool) -> None:
+    async def run() -> None:
+        connection = Connection(Home(), None, "here", inf)
+        connection.connection_made(Transport())
+        reply = connection.start(b"", b"", False, FOREVER, inf)
+        connection.data_received(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")
+        taken: list[bytes] = []
+
+        def take(data: bytes) -> bool:
+            taken.append(data)
+            return len(taken) != stop
+
+        async def read() -> None:
+            while await reply.pour(take):
+                assert len(taken) == stop
+
+        reading = asyncio.create_task(read())
+        for piece in pieces:
+            await asyncio.sleep(0)
+            connection.data_received(b"%x\r\n%b\r\n" % (len(piece), piece))
+        if broken:
+            connection.eof_received()
+            with pytest.raises(BodyTruncated):
+                await reading
+        else:
+            connection.data_received(b"0\r\n\r\n")
+            await reading
+        assert b"".join(taken) == b"".join(pieces)
 
     asyncio.run(run())
 

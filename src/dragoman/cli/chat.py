@@ -139,9 +139,13 @@ class Answer:
     async def start(self, status: int, head: bytes) -> None:
         pass
 
-    async def write(self, data: bytes) -> None:
+    def push(self, data: bytes) -> bool:
         if self._reader is not None:
             self._take(self._reader.feed(data))
+        return True
+
+    async def drained(self) -> None:
+        pass
 
     async def finish(self, data: bytes = b"") -> None:
         self.ended = True

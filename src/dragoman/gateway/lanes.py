@@ -5,12 +5,13 @@ Each function returns when the client has everything, and books right before the
 
 import asyncio
 import time
+from typing import Protocol
 
-from dragoman.canon import Begin, Broken, End, Event, Failed, Failure, Finish, Request, Usage, Used
+from dragoman.canon import Begin, Broken, End, Event, Failed, Failure, Finish, PartDelta, Request, Usage, Used
 from dragoman.dialects.dialect import Seen, StreamReader, StreamWriter
 from dragoman.dialects.fields import Malformed
 from dragoman.gateway.attempts import Answer, wire_failure
-from dragoman.gateway.call import JSON_TYPE, Story
+from dragoman.gateway.call import JSON_TYPE, Out, Story
 from dragoman.gateway.tap import Tap
 from dragoman.wire.errors import WireError
 from dragoman.wire.reply import Reply
@@ -57,29 +58,20 @@ async def relay_stream(story: Story, answer: Answer, withhold_usage: bool) -> No
     """The provider's stream, byte for byte; a break becomes the dialect's error event."""
     dialect, reply, out = story.call.dialect, answer.reply, story.out
     seen = Seen(withhold_usage=withhold_usage)
-    tap = Tap(dialect, seen)
+    lane = _Relay(Tap(dialect, seen), seen, out)
     data = await _first(reply)
     await out.start(200, story.head(dialect.STREAM_TYPE.encode()))
     story.row.ttft = story.elapsed()
-    pieces = 0
     failure: Failure | None = None
     try:
-        while data:
-            data = tap.feed(data)
-            pieces += 1
-            if seen.ended or seen.failure:
-                break
-            if data:
-                await out.write(data)
-            data = await reply.decoded()
-        else:
-            data = tap.rest()
+        await _run(lane, data, reply, out)
+        data = lane.last
         if seen.ended and not reply.complete:
-            data += await _rest(tap, answer)
+            data += await _rest(lane.tap, answer)
     except (WireError, FrameTooLong) as error:
         failure, data = _broken(error), b""
     finally:
-        _count(story, seen.usage, pieces)
+        _count(story, seen.usage, lane.pieces)
     if failure is None and not seen.ended and seen.failure is None:
         failure = _broken(None)
     if failure is not None:
@@ -95,42 +87,132 @@ async def convert_stream(story: Story, answer: Answer) -> None:
     call, reply, out = story.call, answer.reply, story.out
     reader: StreamReader = answer.outgoing.dialect.StreamReader()
     writer: StreamWriter = (call.writer or call.dialect.StreamWriter)(answer.outgoing.read_request())
+    lane = _Conversion(reader, writer, story, answer.seat.target.model)
     data = await _first(reply)
     await out.start(200, story.head((call.stream_type or call.dialect.STREAM_TYPE).encode()))
     story.row.ttft = story.elapsed()
-    usage: Usage | None = None
-    count = 0
-    failure: Failure | None = None
-    events: list[Event] = []
     try:
-        while True:
-            events = reader.feed(data) if data else reader.close()
-            count += len(events)
-            for event in events:
-                if type(event) is Used:
-                    usage = event.usage
-                elif type(event) is Begin:
-                    event.created = event.created or int(time.time())
-                    event.model = event.model or answer.seat.target.model
-                    event.id = call.id if call.own_ids else event.id or call.id
-                elif type(event) is Finish and event.reason == "error":
-                    failure = _gave_up(event.raw)
-            if failure is not None:  # whatever else the provider says: that is no end of an answer
-                events = [e for e in events if type(e) not in (Finish, End, Broken)] + [Broken(failure=failure)]
-            if not data or (events and type(events[-1]) in (End, Broken)):
-                break
-            if events and (text := writer.write(events)):
-                await out.write(text)
-            data = await reply.decoded()
+        await _run(lane, data, reply, out)
+        last = lane.last
     except (WireError, FrameTooLong, Malformed) as error:
-        events = [Broken(failure=_broken(error))]
+        last = [Broken(failure=_broken(error))]
     finally:
-        _count(story, usage, count)
-    if events and isinstance(events[-1], Broken):
-        story.row.error = events[-1].failure.kind
-    last = writer.write(events)
+        _count(story, lane.usage, lane.count)
+    if last and isinstance(last[-1], Broken):
+        story.row.error = last[-1].failure.kind
+    data = writer.write(last)
     story.book()
-    await out.finish(last)
+    await out.finish(data)
+
+
+class _Lane(Protocol):
+    """A stream on its way. `over`: its end has been read; what is to be written with it waits."""
+
+    over: bool
+
+    def take(self, data: bytes) -> bool:
+        """A piece has come. Whether the next may come at once; False where the client is slow, or all is over."""
+        ...
+
+    def close(self) -> None:
+        """The body has ended, `over` or not. Raises `FrameTooLong`, `Malformed`."""
+        ...
+
+
+async def _run(lane: _Lane, first: bytes, reply: Reply, out: Out) -> None:
+    """Brings a stream on its way until it is over. Raises `WireError`, and what `lane.close` does."""
+    stopped = not lane.take(first)
+    while not lane.over:
+        if stopped:
+            await out.drained()
+        stopped = await reply.pour(lane.take)
+        if not stopped:
+            break
+    lane.close()
+
+
+class _Relay:
+    __slots__ = ("_error", "_out", "_seen", "last", "over", "pieces", "tap")
+
+    def __init__(self, tap: Tap, seen: Seen, out: Out) -> None:
+        self.tap = tap
+        self.over = False
+        self.last = b""
+        self.pieces = 0
+        self._seen = seen
+        self._out = out
+        self._error: FrameTooLong | None = None
+
+    def take(self, data: bytes) -> bool:
+        try:
+            data = self.tap.feed(data)
+        except FrameTooLong as error:
+            self._error, self.over = error, True
+            return False
+        self.pieces += 1
+        if self._seen.ended or self._seen.failure:
+            self.last, self.over = data, True
+            return False
+        return not data or self._out.push(data)
+
+    def close(self) -> None:
+        if self._error is not None:
+            raise self._error
+        if not self.over:
+            self.last = self.tap.rest()
+
+
+class _Conversion:
+    __slots__ = ("_error", "_model", "_out", "_reader", "_story", "_writer", "count", "last", "over", "usage")
+
+    def __init__(self, reader: StreamReader, writer: StreamWriter, story: Story, model: str) -> None:
+        self.over = False
+        self.last: list[Event] = []
+        self.usage: Usage | None = None
+        self.count = 0
+        self._reader = reader
+        self._writer = writer
+        self._story = story
+        self._model = model
+        self._out = story.out
+        self._error: FrameTooLong | Malformed | None = None
+
+    def take(self, data: bytes) -> bool:
+        try:
+            events = self._seen(self._reader.feed(data))
+        except (FrameTooLong, Malformed) as error:
+            self._error, self.over = error, True
+            return False
+        if events and type(events[-1]) in (End, Broken):
+            self.last, self.over = events, True
+            return False
+        text = self._writer.write(events) if events else b""
+        return not text or self._out.push(text)
+
+    def close(self) -> None:
+        if self._error is not None:
+            raise self._error
+        if not self.over:
+            self.last = self._seen(self._reader.close())
+
+    def _seen(self, events: list[Event]) -> list[Event]:
+        """Notes what the story needs to know, and completes what the provider left out."""
+        self.count += len(events)
+        for event in events:
+            if type(event) is PartDelta:
+                continue
+            if type(event) is Used:
+                self.usage = event.usage
+            elif type(event) is Begin:
+                event.created = event.created or int(time.time())
+                event.model = event.model or self._model
+                event.id = self._story.call.id if self._story.call.own_ids else event.id or self._story.call.id
+            elif (
+                type(event) is Finish and event.reason == "error"
+            ):  # whatever else the provider says: no end of an answer
+                broken = Broken(failure=_gave_up(event.raw))
+                return [e for e in events if type(e) not in (Finish, End, Broken)] + [broken]
+        return events
 
 
 async def _first(reply: Reply) -> bytes:

@@ -92,7 +92,8 @@ async def _stream(story: Story, reply: Reply, content_type: bytes) -> None:
     await story.out.start(200, story.head(content_type))
     story.row.ttft = story.elapsed()
     while data:
-        await story.out.write(data)
+        if not story.out.push(data):
+            await story.out.drained()
         try:
             data = await reply.decoded()
         except WireError:

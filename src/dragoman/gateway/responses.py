@@ -108,8 +108,11 @@ class Keeping:
     async def start(self, status: int, head: bytes) -> None:
         await self._out.start(status, head)
 
-    async def write(self, data: bytes) -> None:
-        await self._out.write(data)
+    def push(self, data: bytes) -> bool:
+        return self._out.push(data)
+
+    async def drained(self) -> None:
+        await self._out.drained()
 
     async def finish(self, data: bytes = b"") -> None:
         response = _streamed(data)

@@ -340,7 +340,7 @@ def _target(url: bytes) -> tuple[str, bytes]:
 
 
 class Response:
-    """The answer to one request: `whole`; or `start` once, `write` any number of times, `finish` once.
+    """The answer to one request: `whole`; or `start` once, `push` any number of times, `finish` once.
 
     A `head` is ready header lines, each with its CRLF: whoever makes them sees to it that no value breaks a line. What
     frames the body is written here. `extra` lines are added to every answer (CORS).
@@ -381,8 +381,8 @@ class Response:
         line = _STATUS.get(status) or b"HTTP/1.1 %d \r\n" % status
         return b"".join((line, self._listener.date(), head, self.extra, framing, end))
 
-    async def write(self, data: bytes) -> None:
-        """A piece of the body, not empty; waits while the client is slow to take it."""
+    def push(self, data: bytes) -> bool:
+        """A piece of the body, not empty. Whether the client keeps up; if not, wait for `drained` before the next."""
         if self._chunked:
             data = b"%b%x\r\n%b\r\n" % (self._head, len(data), data)
         elif self._head:
@@ -390,9 +390,13 @@ class Response:
         self._head = b""
         self._begun = True
         connection = self._connection
-        connection.transport.write(data)
-        if connection.writable is not None:
-            await connection.writable
+        self._listener.burst.write(connection.transport, data)
+        return connection.writable is None
+
+    async def drained(self) -> None:
+        """Waits while the client is slow to take what it was sent."""
+        if self._connection.writable is not None:
+            await self._connection.writable
 
     async def finish(self, data: bytes = b"") -> None:
         """The last piece of the body, or none."""

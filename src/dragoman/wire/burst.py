@@ -3,11 +3,13 @@
 A turn brings what many connections have sent. If each answer went out as soon as it is made, the kernel would wake its
 receiver for every one; written in one go, the first write wakes it, and it finds the others there. Measured with 32
 connections: a third less CPU in the kernel for a request. A single connection loses nothing that shows: its write is
-made as soon as the callbacks that are due have run.
+made as soon as the callbacks that are due have run. After `MOST` writes they are made without waiting for the end.
 """
 
 import asyncio
 from collections.abc import Callable
+
+MOST = 64
 
 
 class Burst:
@@ -26,6 +28,8 @@ class Burst:
         if not self._due:
             self.soon()
         self._waiting.append((transport, data))
+        if len(self._waiting) >= MOST:
+            self.flush()
 
     def soon(self) -> None:
         """There is to be a flush at the end of this turn, be there writes or not."""

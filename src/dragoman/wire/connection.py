@@ -37,7 +37,7 @@ from dragoman.wire.errors import (
     WireError,
 )
 from dragoman.wire.origin import Timeouts
-from dragoman.wire.reply import Reply
+from dragoman.wire.reply import Reply, Take
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, BaseTransport, Future, Task, TimerHandle, Transport
@@ -77,6 +77,7 @@ class Connection(asyncio.Protocol):
         "_paused",
         "_pump",
         "_reply",
+        "_take",
         "_timer",
         "_timer_at",
         "_transport",
@@ -92,9 +93,7 @@ class Connection(asyncio.Protocol):
         "where",
     )
 
-    def __init__(
-        self, home: Home, place: object, where: str, idle_limit: float, burst: Burst | None = None
-    ) -> None:
+    def __init__(self, home: Home, place: object, where: str, idle_limit: float, burst: Burst | None = None) -> None:
         self.place = place
         self.where = where  # for messages
         self.closed = False
@@ -105,7 +104,8 @@ class Connection(asyncio.Protocol):
         self._loop: AbstractEventLoop = asyncio.get_running_loop()
         self._transport: Transport
         self._reply: Reply | None = None
-        self._waiter: Future[None] | None = None
+        self._waiter: Future[bool] | None = None
+        self._take: Take | None = None
         self._limits = Timeouts()
         self._head = b""  # what came before the body, interim responses included
         self._at = 0  # where in it the present response begins
@@ -135,6 +135,7 @@ class Connection(asyncio.Protocol):
         reply = self._reply = Reply(self, self._parts)
         self._limits = limits
         self._is_head = is_head
+        self._take = None
         self._at = 0
         if not isinstance(body, bytes):
             self._transport.write(head)
@@ -150,15 +151,17 @@ class Connection(asyncio.Protocol):
         self._wait(limits.first_byte)
         return reply
 
-    def head_arrived(self) -> "Future[None]":
+    def head_arrived(self) -> "Future[bool]":
         """Done when the reply has its status, or has failed."""
         waiter = self._waiter = self._loop.create_future()
         return waiter
 
-    def expect_more(self) -> "Future[None]":
-        """For `Reply`: done when more of the body came, or its end. Starts the idle clock."""
+    def expect_more(self, take: Take | None = None) -> "Future[bool]":
+        """For `Reply`: done when more of the body came, or its end. Starts the idle clock. With `take`, all that comes
+        is handed to it at once, and the future is done, with True, when it says no; False tells of the end."""
         if self._waiter is not None:
             raise RuntimeError("two readers on one reply")
+        self._take = take
         waiter = self._waiter = self._loop.create_future()
         self._wait(self._limits.idle)
         return waiter
@@ -203,12 +206,15 @@ class Connection(asyncio.Protocol):
             self._finish()
         elif self._parts:
             self._barren = 0
+            if self._take is not None and self._waiter is not None:
+                self._hand_on(self._take)
+                return
             self._unread += len(data)
             waiter = self._waiter
             if waiter is not None:
                 self._waiter = None
                 if not waiter.done():
-                    waiter.set_result(None)
+                    waiter.set_result(False)
             elif self._unread > UNREAD_LIMIT and not self._paused:
                 self._paused = True
                 self._transport.pause_reading()
@@ -216,6 +222,17 @@ class Connection(asyncio.Protocol):
             self._barren += len(data)
             if self._barren > HEAD_LIMIT:
                 self._break(None)
+
+    def _hand_on(self, take: Take) -> None:
+        parts = self._parts
+        data = parts.pop() if len(parts) == 1 else b"".join(parts)
+        parts.clear()
+        self._wait(self._limits.idle)
+        if not take(data):
+            waiter = self._waiter
+            self._waiter = self._take = None
+            if waiter is not None and not waiter.done():
+                waiter.set_result(True)
 
     def eof_received(self) -> None:
         self._ended(None)
@@ -267,7 +284,7 @@ class Connection(asyncio.Protocol):
         if waiter is not None:
             self._waiter = None
             if not waiter.done():
-                waiter.set_result(None)
+                waiter.set_result(False)
 
     def message_complete(self) -> None:
         reply = self._reply
@@ -311,7 +328,7 @@ class Connection(asyncio.Protocol):
             if waiter is not None:
                 self._waiter = None
                 if not waiter.done():
-                    waiter.set_result(None)
+                    waiter.set_result(False)
 
     def _break(self, error: HttpParserError | None) -> None:
         """The peer does not keep to HTTP, or to the limits."""

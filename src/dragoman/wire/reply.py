@@ -3,19 +3,21 @@
 import asyncio
 from collections.abc import Callable, Coroutine
 from types import TracebackType
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeAlias, TypeVar
 
 from dragoman.wire.decode import Decoder, decoder
 from dragoman.wire.errors import BodyTooLarge, ConnectionLost, WireError
 
 T = TypeVar("T")
+Take: TypeAlias = Callable[[bytes], bool]  # is given a piece of a body; says whether it wants the next at once
 
 
 class Source(Protocol):
     """What a reply needs of the connection that it comes from."""
 
-    def expect_more(self) -> asyncio.Future[None]:
-        """A future for the next arrival; starts the idle clock."""
+    def expect_more(self, take: Take | None = None) -> asyncio.Future[bool]:
+        """A future for the next arrival, or for when `take` says no (True) or the end comes (False); starts the idle
+        clock."""
 
     def drained(self) -> None:
         """All that had arrived was taken."""
@@ -95,6 +97,22 @@ class Reply:
         if source is not None:
             source.drained()
         return data
+
+    async def pour(self, take: Take) -> bool:
+        """Gives the body, its content-encoding undone, to `take` piece by piece, each in the very callback that brings
+        it: no task is woken for it. Returns True when `take` says no, False at the end of the body. Raises as `chunk`;
+        `take` must not raise."""
+        while data := await self.decoded():
+            if not take(data):
+                return True
+            if self._plain and self._source is not None and not self._parts:
+                try:
+                    if await self._source.expect_more(take):
+                        return True
+                except asyncio.CancelledError:
+                    self.close()
+                    raise
+        return False
 
     def decoded(self) -> Coroutine[None, None, bytes]:
         """Like `chunk`, with the content-encoding undone; b"" only at the end. Also raises `BodyUndecodable`."""
