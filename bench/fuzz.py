@@ -907,7 +907,7 @@ def _after(report: Report, gateway: Gateway, tasks: int) -> None:
     left = [task for task in asyncio.all_tasks() if not task.done()]
     if len(left) > tasks:
         report.faults.append(f"tasks left: {left}")
-    for account in gateway.serving.pool.accounts.values():
+    for account in gateway.serving.pool.views():
         if account.in_flight:
             report.faults.append(f"account {account.name} has {account.in_flight} calls in flight for ever")
     if report.grown > GROWTH:
@@ -921,9 +921,8 @@ class _NoMetrics:
 
 def _rest(gateway: Gateway, rows: list[Row]) -> None:
     """Failures rest accounts; the next request shall find them fresh."""
-    for account in gateway.serving.pool.accounts.values():
-        for model in list(account.resting(0)):
-            account.succeeded(model)
+    for name in gateway.leases.desk.accounts:
+        gateway.leases.desk.wake(name, gateway.leases.now())
     rows.clear()
 
 

@@ -71,6 +71,8 @@ class Server(Struct, forbid_unknown_fields=True, kw_only=True):
     tls_key: str | None = None
     max_body_mb: Annotated[float, Meta(gt=0)] = 100
     drain_seconds: Seconds = 30
+    queue_seconds: Annotated[float, Meta(ge=0)] = 10
+    queue_limit: Annotated[int, Meta(ge=0)] = 1000
     log: Literal["text", "json"] = "text"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     cors_origins: list[str] | None = None  # None: any with keys, else only pages of this machine
@@ -107,6 +109,14 @@ class Provider(Struct, forbid_unknown_fields=True, kw_only=True):
     dialects: list[str] = field(default_factory=list)  # further dialects it speaks at the same base URL
 
 
+class Limits(Struct, forbid_unknown_fields=True, kw_only=True):
+    """Of one model of an account, beside the account's own."""
+
+    max_in_flight: Positive | None = None
+    rpm: Positive | None = None
+    tpm: Positive | None = None
+
+
 class Account(Struct, forbid_unknown_fields=True, kw_only=True):
     """One credential at one provider. The fields at the end are for clouds whose auth is more than a key."""
 
@@ -118,6 +128,9 @@ class Account(Struct, forbid_unknown_fields=True, kw_only=True):
     max_in_flight: Positive | None = None
     rpm: Positive | None = None
     tpm: Positive | None = None
+    daily_usd: Annotated[float, Meta(gt=0)] | None = None
+    monthly_usd: Annotated[float, Meta(gt=0)] | None = None
+    limits: dict[str, Limits] = field(default_factory=dict)  # by model id
     region: str | None = None
     models: list[str] | None = None  # only these model ids; None: all
     headers: dict[str, Secret] = field(default_factory=dict)

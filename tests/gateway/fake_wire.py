@@ -9,6 +9,7 @@ from typing import Any
 
 from dragoman import config, dialects
 from dragoman.access.keys import KeyBook
+from dragoman.accounts.view import AccountView
 from dragoman.gateway import Call, Gateway
 from dragoman.ledger.journal import Journal
 from dragoman.ledger.row import Row
@@ -202,6 +203,7 @@ class World:
     """A gateway over pretended accounts. An account's name is its host's first label."""
 
     def __init__(self, state: Path, accounts: Sequence[config.Account], models: Sequence[config.Model], **more: Any):
+        more = {"server": config.Server(queue_seconds=0)} | more  # nobody waits here unless a test is about that
         self.settings = config.Config(
             state=config.State(dir=str(state)), accounts=list(accounts), models=list(models), **more
         )
@@ -222,8 +224,9 @@ class World:
         """The accounts that attempts were made on, in order."""
         return [sent.host for sent in self.wire.sent]
 
-    def account(self, name: str) -> Any:
-        return self.gateway.serving.pool.accounts[name]
+    def account(self, name: str) -> AccountView:
+        """An account as its operator sees it."""
+        return next(view for view in self.gateway.serving.pool.views() if view.name == name)
 
     async def ask(self, body: Any = None, dialect: str = "openai-chat", **more: Any) -> Recorder:
         """One call, answered."""

@@ -1,5 +1,7 @@
 """Which attempts are made, in which order, and what the client hears of those that failed."""
 
+import asyncio
+
 import pytest
 from fake_wire import CHAT, MESSAGE, Make, Says, account
 
@@ -53,7 +55,8 @@ async def test_the_clients_own_fault_comes_back_at_once(world: Make, status: int
     assert len(there.tried) == 1
     assert out.status == status
     assert out.json["error"]["message"] == "you sent nonsense"
-    assert all(not there.account(name).resting(0) for name in ("a", "b"))
+    for name in ("a", "b"):
+        assert not any(seat.rest for seat in there.account(name).seats)
 
 
 @pytest.mark.parametrize(
@@ -87,7 +90,7 @@ async def test_only_an_attempt_with_an_alternative_has_a_short_first_byte(world:
     await there.ask()
     first, second = (sent.timeouts for sent in there.wire.sent)
     assert first.first_byte == 15
-    assert second.first_byte == second.total == 600
+    assert second.first_byte == second.total == pytest.approx(600, abs=30)  # what is left
     assert first.connect == second.connect == 5
 
 
@@ -114,7 +117,7 @@ async def test_retry_after_is_the_time_until_the_first_is_back(world: Make):
     await there.ask()
     out = await there.ask()
     assert (out.status, out.headers["x-dragoman-error"]) == (429, "rate_limited")
-    assert 18 <= int(out.headers["retry-after"]) <= 20
+    assert 18 <= int(out.headers["retry-after"]) <= 21
     assert len(there.tried) == 2
 
 
@@ -124,7 +127,7 @@ async def test_when_all_are_limited_the_first_refusal_tells_when_the_first_is_ba
     there.wire.will("b", error(429, retry_after="20"))
     out = await there.ask()
     assert out.status == 429
-    assert int(out.headers["retry-after"]) <= 20
+    assert int(out.headers["retry-after"]) <= 21
 
 
 @pytest.mark.parametrize("value", ["nonsense", "-5", "nan", "inf", "1e400", "99999999999", ""])
@@ -157,10 +160,16 @@ async def test_nothing_is_occupied_when_all_is_over(world: Make):
 
 async def test_a_full_account_is_passed_over(world: Make):
     there = world(account("a", max_in_flight=1), "b")
-    there.account("a").take()
+    there.wire.will("a", Says(hangs=True))
+    hanging = [asyncio.create_task(there.ask()) for _ in range(9)]  # one of them, at the most, is at "a"
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert there.tried.count("a") <= 1
     for _ in range(5):
         await there.ask()
-    assert set(there.tried) == {"b"}
+    assert there.tried.count("a") <= 1
+    for task in hanging:
+        task.cancel()
 
 
 async def test_every_answered_request_is_one_row_before_its_end(world: Make):

@@ -93,9 +93,9 @@ async def test_no_secret_is_written_anywhere(world: Make, logged: list[str], tmp
             for says in _echoing(secret):
                 there.wire.script.clear()
                 there.wire.will(name, says)
-                for entry in there.gateway.serving.pool.accounts.values():
-                    for model in list(entry.resting(0)):
-                        entry.succeeded(model)
+                desk = there.gateway.leases.desk
+                for account_name in desk.accounts:
+                    desk.wake(account_name, there.gateway.leases.now())
                 body = {"max_tokens": 9, "input": "x", "stream": says.pieces != [] and says.status == 200}
                 out = await there.ask(body, dialect, key=key, headers={b"authorization": f"Bearer {key}".encode()})
                 shown += [out.head, out.body]

@@ -1,12 +1,26 @@
-"""All accounts, and which of them can take a call for a target."""
+"""All accounts of one config, and who of them can take a call for a model."""
+
+from collections.abc import Callable, Sequence
+from urllib.parse import urlsplit
 
 from msgspec import Struct
 
 from dragoman import config
 from dragoman.accounts.account import Account
+from dragoman.accounts.capacity import AccountSpec, SeatCapacity
+from dragoman.accounts.desk import Candidate
+from dragoman.accounts.leases import Leases
+from dragoman.accounts.limits import Limits
+from dragoman.accounts.roster import Roster
+from dragoman.accounts.view import AccountView, view
 from dragoman.catalog.directory import Directory, Target
+from dragoman.catalog.prices import PICO, Price
 from dragoman.local.engine import Engine
 from dragoman.local.model import chosen
+
+Tiers = tuple[tuple[Target, ...], ...]
+_MOST = 10_000  # line-ups kept
+_FIRST_OUTPUT = 200.0  # tokens an answer is taken to have, until answers have come
 
 
 class Seat(Struct, frozen=True):
@@ -17,14 +31,35 @@ class Seat(Struct, frozen=True):
     lines: bytes  # the header lines that name them to the client
 
 
-class Pool:
-    """The accounts of one config. `inherit` lets an account keep its state over a reload."""
+class LineUp:
+    """Who can answer for a model: the desk's roster, and what stands behind each of its seats."""
 
-    def __init__(self, settings: config.Config, directory: Directory) -> None:
+    __slots__ = ("output", "roster", "seats", "tiers")
+
+    def __init__(self, tiers: Tiers, roster: Roster, seats: dict[SeatCapacity, Seat]) -> None:
+        self.tiers = tiers
+        self.roster = roster
+        self.seats = seats
+        self.output = _FIRST_OUTPUT  # tokens, a decaying mean
+
+    def answered(self, output_tokens: int) -> None:
+        """An answer had so many tokens."""
+        self.output += 0.1 * (output_tokens - self.output)
+
+
+class Pool:
+    """The accounts of one config. `open` puts it in force."""
+
+    def __init__(
+        self, settings: config.Config, directory: Directory, leases: Leases, price: Callable[[str], Price | None]
+    ) -> None:
         """Raises `ConfigError` for an account of an unknown provider, or of an embedded model that is not there."""
+        self.leases = leases
         self.accounts: dict[str, Account] = {}
+        self._price = price
+        self._queue_limit = settings.server.queue_limit
         self._by_provider: dict[str, list[Account]] = {}
-        self._seats: dict[str, list[Seat]] = {}
+        self._line_ups: dict[int, LineUp] = {}  # by the identity of the tiers, which each line-up keeps alive
         for spec in settings.accounts:
             provider = directory.providers.get(spec.provider)
             if provider is None:
@@ -35,36 +70,83 @@ class Pool:
             engine = Engine(chosen(spec), settings.state.path) if provider.embedded else None
             account = self.accounts[spec.name] = Account(spec, provider, engine)
             self._by_provider.setdefault(spec.provider, []).append(account)
+        self.budgeted = any(account.budgeted for account in self.accounts.values())
 
-    def inherit(self, former: "Pool") -> None:
-        """Accounts that did not change go on as they were: their load, health and cooldowns stay."""
+    def open(self, former: "Pool | None") -> None:
+        """Declares the accounts to the desk. Those of `former` that did not change go on as they were: load, health and
+        rests stay; those that are gone get nothing new."""
+        now, desk = self.leases.now(), self.leases.desk
+        desk.max_waiting = self._queue_limit
         for name, account in self.accounts.items():
-            before = former.accounts.get(name)
+            before = former.accounts.get(name) if former is not None else None
             if before is not None and before.spec == account.spec and before.provider == account.provider:
                 self.accounts[name] = before
                 mates = self._by_provider[account.provider.name]
                 mates[mates.index(account)] = before
+            desk.declare(_declared(account), now)
+        for name in [name for name in desk.accounts if name not in self.accounts]:
+            desk.remove(name, now)
+        self.leases.after()
 
-    def tier(self, targets: tuple[Target, ...]) -> list[Seat]:
-        """Every account that has one of `targets`, free or not."""
-        if len(targets) == 1:
-            return self.seats(targets[0])
-        return [seat for target in targets for seat in self.seats(target)]
+    def views(self) -> list[AccountView]:
+        """The accounts as an operator sees them."""
+        now, known = self.leases.now(), self.leases.desk.accounts
+        return [view(known[name], now) for name in self.accounts]
+
+    def line_up(self, tiers: Tiers) -> LineUp:
+        """Who can answer for a model with these targets. `tiers` is the model's own tuple, not a copy."""
+        line_up = self._line_ups.get(id(tiers))
+        if line_up is None:
+            if len(self._line_ups) >= _MOST:
+                self._line_ups.clear()
+            line_up = self._line_ups[id(tiers)] = self._new_line_up(tiers)
+        return line_up
 
     def seats(self, target: Target) -> list[Seat]:
         """Every account that has `target`, free or not."""
-        seats = self._seats.get(target.name)
-        if seats is None:
-            accounts = self._by_provider.get(target.provider.name, ())
-            seats = [
-                Seat(account, target, _lines(account, target)) for account in accounts if account.serves(target.model)
-            ]
-            if len(self._seats) > 10_000:
-                self._seats.clear()
-            self._seats[target.name] = seats
-        return seats
+        accounts = self._by_provider.get(target.provider.name, ())
+        return [Seat(account, target, _lines(account, target)) for account in accounts if account.serves(target.model)]
+
+    def _new_line_up(self, tiers: Tiers) -> LineUp:
+        rows = [[seat for target in tier for seat in self.seats(target)] for tier in tiers]
+        roster = self.leases.desk.roster([[self._candidate(seat) for seat in row] for row in rows])
+        known = {(seat.account.name, seat.target.model): seat for row in reversed(rows) for seat in row}
+        return LineUp(tiers, roster, {seat: known[seat.account.name, seat.model] for seat in roster.seats})
+
+    def _candidate(self, seat: Seat) -> Candidate:
+        price = self._price(seat.target.name)
+        each = (0, 0) if price is None else (price.input, price.output)
+        return Candidate(seat.account.name, seat.target.model, price=each)
+
+
+def _declared(account: Account) -> AccountSpec:
+    spec = account.spec
+    base = spec.base_url or account.provider.base_url
+    return AccountSpec(
+        name=account.name,
+        host=urlsplit(base).netloc or account.name,
+        weight=spec.weight,
+        region=spec.region,
+        limits=Limits(
+            max_in_flight=spec.max_in_flight, rpm=spec.rpm, tpm=spec.tpm,
+            daily=_pico(spec.daily_usd), monthly=_pico(spec.monthly_usd),
+        ),
+        models={
+            model: Limits(max_in_flight=limits.max_in_flight, rpm=limits.rpm, tpm=limits.tpm)
+            for model, limits in spec.limits.items()
+        },
+    )  # fmt: skip
+
+
+def _pico(dollars: float | None) -> int | None:
+    return None if dollars is None else round(dollars * PICO)
 
 
 def _lines(account: Account, target: Target) -> bytes:
     text = f"x-dragoman-target: {target.name}\r\nx-dragoman-account: {account.name}\r\n"
     return text.encode("latin-1", "replace")
+
+
+def targets(tiers: Sequence[Sequence[Target]]) -> list[Target]:
+    """All of them, in order of preference."""
+    return [target for tier in tiers for target in tier]

@@ -19,6 +19,7 @@ from dragoman.dialects.dialect import Unsayable, Upstream
 from dragoman.dialects.fields import Malformed, decode
 from dragoman.dialects.ollama.hidden import HIDDEN_MARK
 from dragoman.dialects.openai_models import traits as openai_traits
+from dragoman.gateway.affinity import affinity
 from dragoman.gateway.call import Call
 from dragoman.wire.head import Block, block
 
@@ -39,6 +40,10 @@ class Asking(Protocol):
     call: Call
     stream: bool
     pin: str | None  # the account to try first
+
+    def affinity(self) -> str | None:
+        """What keeps it at one account; see `affinity`."""
+        ...
 
     def put_to(self, seat: Seat) -> "Outgoing":
         """The call as the seat's target takes it. Raises `Malformed`, or `unsayable` where it can't be asked this."""
@@ -99,6 +104,10 @@ class Ask:
         self.pin: str | None = None
         self._request: Request | None = None
         self._made: dict[tuple[str, str, str], Outgoing] = {}
+
+    def affinity(self) -> str | None:
+        """See `Asking`."""
+        return affinity(self.call, self.fields, self.constraints)
 
     @property
     def withholds_usage(self) -> bool:

@@ -1,19 +1,22 @@
-"""From an ask to an upstream that answers: the plan of attempts, and what each failure means for the next."""
+"""From an ask to an answer that is brought to its client: attempt after attempt, each on a lease, and what each failure
+means for the next."""
 
 import logging
-import random
-import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from types import TracebackType
 
 import msgspec
 from msgspec import Struct
 
 from dragoman import config
-from dragoman.accounts.choice import order, soonest
-from dragoman.accounts.pool import Pool, Seat
+from dragoman.accounts import ratelimits
+from dragoman.accounts.cooldown import RULES
+from dragoman.accounts.lease import Attempted, Lease, Outcome, Refused, Want
+from dragoman.accounts.leases import Leases
+from dragoman.accounts.pool import LineUp, Pool, Seat, targets
+from dragoman.accounts.queue import Ticket
 from dragoman.canon import Failed, Failure
-from dragoman.catalog.directory import Model, Target
+from dragoman.catalog.directory import Model
 from dragoman.catalog.providers import Provider
 from dragoman.gateway.ask import UNSAYABLE, Asking, Outgoing, put
 from dragoman.gateway.call import Story
@@ -24,6 +27,7 @@ from dragoman.wire.reply import Reply
 
 log = logging.getLogger("dragoman")
 ERROR_BODY_LIMIT = 1024 * 1024
+MOST = 8  # attempts for one call
 _NO_HEADERS: dict[bytes, bytes] = {}
 _PASSED_ON = frozenset(
     (
@@ -38,7 +42,7 @@ _PASSED_ON = frozenset(
 # failures that another account or target may not have; the rest are the client's own and come back at once
 _ELSEWHERE = frozenset({
     "unauthorized", "forbidden", "budget_spent", "unknown_model", "not_found", "rate_limited", "overloaded",
-    "upstream_error", "upstream_timeout", "timeout", "method_not_allowed",
+    "upstream_error", "upstream_timeout", "timeout", "method_not_allowed", "unreachable",
 })  # fmt: skip
 _OUR_TROUBLE = {
     "unauthorized": "has a key that its provider refuses",
@@ -46,17 +50,40 @@ _OUR_TROUBLE = {
     "budget_spent": "is out of credit at its provider",
 }
 _NO_ENDPOINT = frozenset({"not_found", "method_not_allowed"})
+_HARD = frozenset({"rate_limited", "overloaded"})  # nothing goes to a seat that rests for these: no need to avoid it
 # what of several failures tells the client most, from most to least
 _TELLING = ("rate_limited", "overloaded", "upstream_timeout", "upstream_error", "unknown_model")
+_UNTRIED = Outcome(dropped=True, sent=False)
 
 
-class Answer(Struct):
-    """An upstream's reply that has begun well, with everything needed to bring it to its end. A context manager: on
-    leaving, the connection and the place on the account are given back."""
+class Place(Struct, frozen=True):
+    """Where an attempt is made: the lease, and what stands behind it."""
 
-    reply: Reply
+    lease: Lease
     seat: Seat
-    outgoing: Outgoing
+    line_up: LineUp
+
+
+class Answer:
+    """An upstream's reply that has begun well, with everything needed to bring it to its end. A context manager: on
+    leaving, the connection is given back and the lease settled, with whatever the story says of how it went."""
+
+    __slots__ = ("_leases", "_place", "_story", "outgoing", "reply", "seat", "sent", "ttft")
+
+    def __init__(self, reply: Reply, outgoing: Outgoing, place: Place, leases: Leases, story: Story) -> None:
+        self.reply = reply
+        self.seat = place.seat
+        self.outgoing = outgoing
+        self._place = place
+        self._leases = leases
+        self.sent = 0.0  # milliseconds since the call came, when the attempt was made
+        self.ttft = 0.0  # seconds from there to the head of the reply, or its first content
+        self._story = story
+
+    def began(self) -> None:
+        """The first of the content is here."""
+        self.ttft = (self._story.elapsed() - self.sent) / 1000
+        self._leases.began(self._place.lease, self.ttft)
 
     def __enter__(self) -> "Answer":
         return self
@@ -65,86 +92,145 @@ class Answer(Struct):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.reply.close()
-        self.seat.account.give_back()
+        self._leases.settle(self._place.lease, self._outcome(error))
+
+    def _outcome(self, error: BaseException | None) -> Outcome:
+        story = self._story
+        row = story.row
+        rates = _told(self.reply, self._leases.now()).rates if self.reply.mentions(b"ratelimit-") else ()
+        tokens_in = tokens_out = None
+        if story.usage is not None:
+            tokens_in, tokens_out = row.input, row.output
+        if error is None:
+            kind = row.error
+            if kind is None and tokens_out is not None:
+                self._place.line_up.answered(tokens_out)
+            return Outcome(
+                kind=kind, tokens_in=tokens_in, tokens_out=tokens_out, cost=row.cost, ttft=self.ttft,
+                seconds=(story.elapsed() - self.sent) / 1000, rates=rates,
+            )  # fmt: skip
+        if isinstance(error, Failed):
+            failure = error.failure
+            return Outcome(kind=failure.kind, message=failure.message, rates=rates)
+        return Outcome(dropped=True, tokens_in=tokens_in, tokens_out=tokens_out, rates=rates)
+
+
+Bring = Callable[[Answer], Awaitable[None]]
 
 
 class Attempts:
-    """Makes attempts until one answers."""
+    """Makes attempts for calls until one answers. One per config."""
 
-    def __init__(self, client: Client, pool: Pool, defaults: config.Timeouts) -> None:
+    def __init__(self, client: Client, pool: Pool, settings: config.Server) -> None:
         self._client = client
         self._pool = pool
-        self._defaults = defaults
+        self._defaults = settings.timeouts
+        self._patience = settings.queue_seconds
         self._known_timeouts: dict[tuple[str, str, bool], tuple[Timeouts, bool]] = {}
 
-    async def answer(self, ask: Asking, model: Model, story: Story) -> Answer:
-        """The first attempt that answers with success. Raises `Failed` with the failure that tells the client most."""
+    async def bring(self, ask: Asking, model: Model, story: Story, bring: Bring) -> None:
+        """The first attempt that answers is brought to the client by `bring`, which raises `Failed` only while nothing
+        has gone out: then the next is tried. Raises `Failed` with the failure that tells the client most."""
+        pool = self._pool
+        line_up = pool.line_up(model.tiers)
+        want = self._want(ask, line_up, story)
         failures: list[Failure] = []
-        tried: list[Seat] = []
-        for tier in model.tiers:
-            while seats := self._free(tier, tried, ask.pin):
-                seat = seats[0]
-                last = len(seats) == 1 and tier is model.tiers[-1]
-                result = await self._attempt(seat, ask, self._timeouts(model, seat, last, ask.stream), story)
-                if isinstance(result, Answer):
-                    return result
-                failures.append(result)
-                if result.kind not in _ELSEWHERE and result.code != UNSAYABLE:
-                    raise Failed(result)
-                tried.append(seat)
-        raise Failed(self._most_telling(failures, model))
+        while True:
+            lease = pool.leases.acquire(want)
+            if isinstance(lease, Ticket):
+                lease = await pool.leases.wait(lease)
+            if isinstance(lease, Refused):
+                raise Failed(self._refusal(lease, failures, model, line_up))
+            seat = line_up.seats[lease.seat]
+            last = len(want.avoid) + 1 >= len(line_up.seats)
+            timeouts = self._timeouts(model, seat, last, ask.stream)
+            if want.attempt > 1:
+                timeouts = _left(timeouts, story.elapsed() / 1000)
+            result = await self._attempt(ask, Place(lease, seat, line_up), timeouts, story)
+            if isinstance(result, Answer):
+                try:
+                    with result:
+                        return await bring(result)
+                except Failed as error:
+                    result = self._blamed(error.failure, seat, story)
+            failures.append(result)
+            if result.kind not in _ELSEWHERE and result.code != UNSAYABLE:
+                raise Failed(result)
+            if want.attempt >= MOST:
+                raise Failed(self._most_telling(failures, None))
+            want = _next(want, (lease.account, lease.model), result)
 
-    def _free(self, tier: tuple[Target, ...], tried: list[Seat], pin: str | None) -> list[Seat]:
-        """Whom of the tier to try now, in order; health is asked anew each time."""
-        seats = self._pool.tier(tier)
-        if tried:
-            seats = [seat for seat in seats if seat not in tried]
-        seats = order(seats, time.monotonic(), random.random)
-        if pin is not None:
-            seats.sort(key=lambda seat: seat.account.name != pin)
-        return seats
+    def _want(self, ask: Asking, line_up: LineUp, story: Story) -> Want:
+        several = len(line_up.seats) > 1
+        pin = ask.pin if several else None
+        return Want(
+            roster=line_up.roster,
+            deadline=self._pool.leases.now() + self._patience,
+            input_tokens=len(ask.call.body) >> 2,
+            output_tokens=int(line_up.output),
+            tenant=story.row.key or "",
+            affinity=ask.affinity() if several else None,
+            prefer=pin,
+        )
 
-    async def _attempt(self, seat: Seat, ask: Asking, timeouts: Timeouts, story: Story) -> Answer | Failure:
+    async def _attempt(self, ask: Asking, place: Place, timeouts: Timeouts, story: Story) -> Answer | Failure:
+        leases, seat = self._pool.leases, place.seat
+        outcome: Outcome | None = _UNTRIED
+        answer: Answer | None = None
         try:
             outgoing = put(ask, seat)
-        except Failed as error:
-            return error.failure
-        account = seat.account
-        story.tries(seat)
-        account.take()
-        kept = False
-        try:
+            account = seat.account
+            story.tries(seat)
             endpoint, headers = account.prepared(outgoing.path, seat.target.model, outgoing.content_type) or (
                 await account.reach(
                     self._client, outgoing.path, seat.target.model, outgoing.body, outgoing.content_type
                 )
             )
+            row = story.row
             sent = story.elapsed()
-            story.row.queue = sent - (story.row.route or 0.0) - (story.row.admit or 0.0)
+            row.queue = sent - (row.route or 0.0) - (row.admit or 0.0)
+            outcome = Outcome(dropped=True)
             reply = await self._client.send(
                 endpoint.origin, b"POST", endpoint.target, headers, outgoing.body, timeouts=timeouts,
                 extra=_passed_on(ask, outgoing, seat.target.provider),
             )  # fmt: skip
-            story.row.upstream = story.elapsed() - sent
+            row.upstream = story.elapsed() - sent
             if reply.status < 300:
-                kept = True
-                return Answer(reply, seat, outgoing)
+                answer = Answer(reply, outgoing, place, leases, story)
+                answer.sent, answer.ttft = sent, row.upstream / 1000
+                return answer
             with reply:
-                failure = outgoing.dialect.read_error(reply.status, await reply.read(ERROR_BODY_LIMIT))
-            failure.retry_after = _retry_after(reply) or failure.retry_after
+                body = await reply.read(ERROR_BODY_LIMIT)
+            failure = outgoing.dialect.read_error(reply.status, body)
+            told = _told(reply, leases.now(), body if outgoing.dialect.NAME == "gemini" else b"")
+            failure.retry_after = failure.retry_after if told.retry_after is None else told.retry_after
             spoken, first = outgoing.dialect.NAME, account.provider.dialects[0]
             if spoken != first and _lacks_endpoint(failure):
                 account.does_not_speak(spoken)
-                return await self._attempt(seat, ask, timeouts, story)
+                outcome = None
+                return await self._attempt(ask, place, timeouts, story)
+            outcome = self._outcome(failure, failure.kind, seat, told)
+        except Failed as error:  # what can't be put to this target, or its credential can't be had
+            failure = error.failure
+            if failure.kind in RULES:
+                outcome = self._outcome(failure, failure.kind, seat)
         except WireError as error:
             failure = wire_failure(error)
+            kind = "unreachable" if isinstance(error, ConnectFailed | TlsFailed | ProxyFailed) else failure.kind
+            outcome = self._outcome(failure, kind, seat)
         finally:
-            if not kept:
-                account.give_back()
+            if answer is None and outcome is not None:
+                leases.settle(place.lease, outcome)
         return self._blamed(failure, seat, story)
 
+    def _outcome(self, failure: Failure, kind: str, seat: Seat, told: ratelimits.Told = ratelimits.NOTHING) -> Outcome:
+        if seat.account.engine is not None:
+            return Outcome(dropped=True)  # embedded: the next call starts it anew, or is told at once why it can't be
+        message = seat.account.hide(failure.message)
+        return Outcome(kind=kind, message=message, retry_after=failure.retry_after, rates=told.rates)
+
     def _blamed(self, failure: Failure, seat: Seat, story: Story) -> Failure:
-        """The failure as the client may see it, after the account was rested for its part in it."""
+        """The failure as the client may see it."""
         account = seat.account
         failure.message = account.hide(failure.message)
         failure.type, failure.code, failure.param = (
@@ -152,7 +238,6 @@ class Attempts:
         )
         if failure.kind not in _ELSEWHERE:
             return failure
-        account.failed_with(failure.kind, failure.message, seat.target.model, time.monotonic(), failure.retry_after)
         log.warning(
             "%s at account %s: %s: %s", seat.target.name, account.name, failure.kind, failure.message,
             extra={"request": story.row.request_id},
@@ -180,32 +265,36 @@ class Attempts:
                 return msgspec.structs.replace(timeouts, first_byte=slowest)
         return timeouts
 
-    def _most_telling(self, failures: list[Failure], model: Model) -> Failure:
-        if not failures:
-            return self._nobody_free(model)
+    def _most_telling(self, failures: list[Failure], wait: float | None) -> Failure:
         kinds = [failure.kind for failure in failures]
         kind = next((kind for kind in _TELLING if kind in kinds), kinds[-1])
         failure = failures[kinds.index(kind)]
-        if kind == "rate_limited":
-            failure.retry_after = self._soonest(model)
+        if kind == "rate_limited" and wait is not None:
+            failure.retry_after = wait
         return failure
 
-    def _nobody_free(self, model: Model) -> Failure:
-        targets = [target for tier in model.tiers for target in tier]
-        if not any(self._pool.seats(target) for target in targets):
-            names = ", ".join(target.name for target in targets)
+    def _refusal(self, refused: Refused, failures: list[Failure], model: Model, line_up: LineUp) -> Failure:
+        """Why nobody takes the call, as the client may hear it."""
+        if failures:
+            return self._most_telling(failures, refused.retry_after)
+        if not line_up.seats:
+            names = ", ".join(target.name for target in targets(model.tiers))
             return Failure(
                 kind="unknown_model",
                 status=404,
                 message=f'model "{model.name}": no account serves any of its targets ({names}): add an account',
             )
-        now = time.monotonic()
-        seats = [seat for target in targets for seat in self._pool.seats(target)]
-        rests = [(seat, seat.account.rest(seat.target.model, now)) for seat in seats]
-        if rests and all(rest is not None and rest.kind in _OUR_TROUBLE for _, rest in rests):
-            reasons = "; ".join(f'account "{s.account.name}" {_OUR_TROUBLE[r.kind]}' for s, r in rests if r is not None)
+        if refused.why == "no_seat":
+            names = ", ".join(sorted({seat.account.name for seat in line_up.seats.values()}))
+            message = f'model "{model.name}": its accounts ({names}) are switched off: enable one'
+            return Failure(kind="upstream_error", status=503, message=message)
+        rests = {rest.account: rest.kind for rest in refused.rests}
+        if len(rests) == len({seat.account.name for seat in line_up.seats.values()}) and all(
+            kind in _OUR_TROUBLE for kind in rests.values()
+        ):
+            reasons = "; ".join(f'account "{name}" {_OUR_TROUBLE[kind]}' for name, kind in rests.items())
             return Failure(kind="upstream_error", status=502, message=f'model "{model.name}": {reasons}')
-        wait = self._soonest(model)
+        wait = 1.0 if refused.retry_after is None else refused.retry_after
         return Failure(
             kind="rate_limited",
             status=429,
@@ -213,8 +302,30 @@ class Attempts:
             retry_after=wait,
         )
 
-    def _soonest(self, model: Model) -> float:
-        return soonest([s for tier in model.tiers for t in tier for s in self._pool.seats(t)], time.monotonic())
+
+def _next(want: Want, tried: Attempted, failure: Failure) -> Want:
+    """The want of the attempt after `failure`."""
+    avoid = want.avoid if failure.kind in _HARD else want.avoid | {tried}
+    return msgspec.structs.replace(want, avoid=avoid, attempt=want.attempt + 1)
+
+
+def _left(timeouts: Timeouts, elapsed: float) -> Timeouts:
+    """What of the time for the whole call is left for one more attempt, `elapsed` seconds after it came."""
+    if timeouts.total is None:
+        return timeouts
+    total = max(0.001, timeouts.total - elapsed)
+    first = None if timeouts.first_byte is None else min(timeouts.first_byte, total)
+    return msgspec.structs.replace(timeouts, total=total, first_byte=first)
+
+
+def _told(reply: Reply, now: float, gemini_body: bytes = b"") -> ratelimits.Told:
+    """What a reply says of its provider's limits."""
+    told = ratelimits.read(reply.headers, now)
+    if gemini_body:
+        said = ratelimits.read_gemini(gemini_body)
+        retry_after = told.retry_after if said.retry_after is None else said.retry_after
+        return ratelimits.Told(retry_after, told.rates + said.rates)
+    return told
 
 
 def _lacks_endpoint(failure: Failure) -> bool:
@@ -255,17 +366,3 @@ def wire_failure(error: WireError) -> Failure:
     if isinstance(error, ConnectFailed | TlsFailed | ProxyFailed):
         return Failure(kind="upstream_error", status=502, message=f"the provider can't be reached: {error}")
     return Failure(kind="upstream_error", status=502, message=f"the provider's answer broke: {error}")
-
-
-def _retry_after(reply: Reply) -> float | None:
-    """Seconds, from `retry-after-ms` or `retry-after` (RFC 9110, section 10.2.3; dates are for the pool to come)."""
-    for name, scale in ((b"retry-after-ms", 0.001), (b"retry-after", 1.0)):
-        value = reply.header(name)
-        if value is not None:
-            try:
-                seconds = float(value) * scale
-            except ValueError:
-                continue
-            if 0 <= seconds < 86400 * 30:
-                return seconds
-    return None

@@ -19,6 +19,7 @@ from dragoman.dialects.gemini import count as gemini_count
 from dragoman.dialects.gemini.path import count_path
 from dragoman.dialects.quirks import Quirks
 from dragoman.gateway.ask import Outgoing, encode, unsayable
+from dragoman.gateway.attempts import Answer
 from dragoman.gateway.call import JSON_TYPE, Call, Story
 from dragoman.gateway.generate import find_model
 from dragoman.gateway.serving import Serving
@@ -80,6 +81,9 @@ class CountAsk:
         self.request = _COUNTING[call.dialect.NAME].read(body)
         self.model = call.model or self.request.model
 
+    def affinity(self) -> str | None:
+        return None
+
     def put_to(self, seat: Seat) -> Outgoing:
         counting = _COUNTING.get(seat.target.provider.dialects[0])
         if counting is None or counting.ask is None or counting.path is None:
@@ -96,10 +100,14 @@ async def count(serving: Serving, story: Story) -> None:
     first = _COUNTING.get(model.tiers[0][0].provider.dialects[0])
     tokens: int | None = None
     if first is not None and first.answer is not None:
+
+        async def read(answer: Answer) -> None:
+            nonlocal tokens
+            count = _COUNTING[answer.outgoing.dialect.NAME].answer or first.answer
+            tokens = count(await answer.reply.read(REPLY_LIMIT)) if count else None
+
         try:
-            with await serving.attempts.answer(ask, model, story) as answer:
-                read = _COUNTING[answer.outgoing.dialect.NAME].answer or first.answer
-                tokens = read(await answer.reply.read(REPLY_LIMIT))
+            await serving.attempts.bring(ask, model, story, read)
         except (Failed, Malformed, Unsayable, WireError):
             tokens = None  # not every server of a dialect counts: an estimate is better than none
     extra = b""

@@ -12,7 +12,7 @@ from dragoman.dialects.embeddings.shape import Input
 from dragoman.dialects.estimate import IMAGE, estimate_text
 from dragoman.dialects.fields import Malformed, decode
 from dragoman.gateway.ask import Outgoing, encode, unsayable
-from dragoman.gateway.attempts import wire_failure
+from dragoman.gateway.attempts import Answer, wire_failure
 from dragoman.gateway.call import JSON_TYPE, Call, Story
 from dragoman.gateway.generate import find_model
 from dragoman.gateway.serving import Serving
@@ -43,6 +43,9 @@ class EmbedAsk:
         self.request: EmbeddingRequest = _SURFACES[call.dialect.NAME].read_request(body)
         self.model = call.model or self.request.model
 
+    def affinity(self) -> str | None:
+        return None
+
     def put_to(self, seat: Seat) -> Outgoing:
         provider = seat.target.provider
         if provider.embeds is None:
@@ -65,23 +68,25 @@ async def embed(serving: Serving, story: Story) -> None:
     """Vectors for texts, in the client's dialect."""
     ask = EmbedAsk(story.call)
     model = await find_model(serving, ask.model, story)
-    with await serving.attempts.answer(ask, model, story) as answer:
-        story.row.lossy = answer.outgoing.lossy
-        embeds = answer.seat.target.provider.embeds or ""
-        try:
-            reply = _UPSTREAMS[embeds].read_reply(await answer.reply.read(REPLY_LIMIT))
-        except WireError as error:
-            raise Failed(wire_failure(error)) from None
-        except Malformed as error:
-            message = f"the provider's answer can't be read: {error}"
-            raise Failed(Failure(kind="upstream_error", status=502, message=message)) from None
-        reply.model = reply.model or answer.seat.target.model
-        estimated = reply.tokens is None
-        if reply.tokens is None:
-            reply.tokens = sum(map(_tokens, ask.request.inputs))
-        story.used(Usage(input=reply.tokens, estimated=estimated))
-        answer.seat.account.succeeded(answer.seat.target.model)
-        await story.whole(200, JSON_TYPE, _SURFACES[story.call.dialect.NAME].write_reply(reply, ask.request))
+    await serving.attempts.bring(ask, model, story, lambda answer: _bring(ask, answer, story))
+
+
+async def _bring(ask: EmbedAsk, answer: Answer, story: Story) -> None:
+    story.row.lossy = answer.outgoing.lossy
+    embeds = answer.seat.target.provider.embeds or ""
+    try:
+        reply = _UPSTREAMS[embeds].read_reply(await answer.reply.read(REPLY_LIMIT))
+    except WireError as error:
+        raise Failed(wire_failure(error)) from None
+    except Malformed as error:
+        message = f"the provider's answer can't be read: {error}"
+        raise Failed(Failure(kind="upstream_error", status=502, message=message)) from None
+    reply.model = reply.model or answer.seat.target.model
+    estimated = reply.tokens is None
+    if reply.tokens is None:
+        reply.tokens = sum(map(_tokens, ask.request.inputs))
+    story.used(Usage(input=reply.tokens, estimated=estimated))
+    await story.whole(200, JSON_TYPE, _SURFACES[story.call.dialect.NAME].write_reply(reply, ask.request))
 
 
 def _tokens(given: Input) -> int:

@@ -14,6 +14,7 @@ from dragoman import config
 from dragoman.access.keys import PREFIX, KeyBook
 from dragoman.access.limits import Limiter, Refused
 from dragoman.access.principal import Principal
+from dragoman.accounts.leases import Leases
 from dragoman.canon import Failed, Failure
 from dragoman.catalog.prices import cost
 from dragoman.dialects.fields import Malformed
@@ -48,7 +49,8 @@ class Gateway:
     ) -> None:
         """`burst`: what makes the writes to the clients: the journal's rows are written ahead of them."""
         self.client = client
-        self.serving = Serving(settings, client)
+        self.leases = Leases()
+        self.serving = Serving(settings, client, self.leases)
         self.keys = keys
         self.limiter = Limiter()
         self.responses = Responses(settings.state)
@@ -59,7 +61,7 @@ class Gateway:
 
     def reload(self, settings: config.Config) -> None:
         """From now on, serve by `settings`. Raises `ConfigError`, and then nothing has changed."""
-        self.serving = Serving(settings, self.client, self.serving)
+        self.serving = Serving(settings, self.client, self.leases, self.serving)
 
     async def answer(self, call: Call, out: Out) -> None:
         """Answers `call` on `out`, whatever happens; one row in the ledger, whatever happened."""

@@ -1,5 +1,6 @@
 """A reply from a model: the call most calls are."""
 
+from dragoman.accounts.pool import targets
 from dragoman.canon import Failed, Failure
 from dragoman.catalog.directory import Model
 from dragoman.gateway import lanes
@@ -13,24 +14,20 @@ async def generate(serving: Serving, story: Story) -> None:
     """A reply from a model: relayed where client and target speak one dialect, converted else."""
     ask = Ask(story.call)
     model = await find_model(serving, ask.model, story)
-    with await serving.attempts.answer(ask, model, story) as answer:
-        await bring(ask, answer, story)
+    story.row.stream = ask.stream
+    await serving.attempts.bring(ask, model, story, lambda answer: bring(ask, answer, story))
 
 
 async def bring(ask: Ask, answer: Answer, story: Story) -> None:
     """Brings a begun answer to its client. Raises `Failed` while nothing has gone out."""
-    story.row.status = 200
-    story.row.stream = ask.stream
     story.row.lossy = answer.outgoing.lossy
     if not ask.stream:
         await (lanes.relay_whole if answer.outgoing.relayed else lanes.convert_whole)(story, answer)
-        answer.seat.account.took(answer.seat.target.model, story.elapsed() / 1000)
+        answer.seat.account.took(answer.seat.target.model, (story.elapsed() - answer.sent) / 1000)
     elif answer.outgoing.relayed:
         await lanes.relay_stream(story, answer, ask.withholds_usage)
     else:
         await lanes.convert_stream(story, answer)
-    if not story.row.error:
-        answer.seat.account.succeeded(answer.seat.target.model)
 
 
 async def find_model(serving: Serving, name: str, story: Story) -> Model:
@@ -52,10 +49,20 @@ async def find_model(serving: Serving, name: str, story: Story) -> Model:
             )
         )
     principal = story.principal
-    if principal is not None and principal.budget is not None:
-        unpriced = [t.name for tier in model.tiers for t in tier if serving.price(t.name) is None]
-        if unpriced:
-            message = f"{unpriced[0]} has no known price, and this key has a budget: set price in [[models]]"
-            raise Failed(Failure(kind="unknown_price", status=400, message=message, param="model"))
+    if (principal is not None and principal.budget is not None) or serving.pool.budgeted:
+        _priced(serving, model, "this key" if principal is not None and principal.budget is not None else None)
     story.row.route = story.elapsed() - (story.row.admit or 0.0)
     return model
+
+
+def _priced(serving: Serving, model: Model, whose: str | None) -> None:
+    """Raises `Failed` where a budget depends on a price that nobody knows (law 10). `whose`: who has the budget; None:
+    whichever account has one."""
+    for target in targets(model.tiers):
+        if serving.price(target.name) is None:
+            named = whose or next(
+                (f'account "{seat.account.name}"' for seat in serving.pool.seats(target) if seat.account.budgeted), None
+            )
+            if named:
+                message = f"{target.name} has no known price, and {named} has a budget: set price in [[models]]"
+                raise Failed(Failure(kind="unknown_price", status=400, message=message, param="model"))

@@ -62,6 +62,7 @@ async def relay_stream(story: Story, answer: Answer, withhold_usage: bool) -> No
     data = await _first(reply)
     await out.start(200, story.head(dialect.STREAM_TYPE.encode()))
     story.row.ttft = story.elapsed()
+    answer.began()
     failure: Failure | None = None
     try:
         await _run(lane, data, reply, out)
@@ -91,6 +92,7 @@ async def convert_stream(story: Story, answer: Answer) -> None:
     data = await _first(reply)
     await out.start(200, story.head((call.stream_type or call.dialect.STREAM_TYPE).encode()))
     story.row.ttft = story.elapsed()
+    answer.began()
     try:
         await _run(lane, data, reply, out)
         last = lane.last

@@ -14,7 +14,7 @@ from dragoman.accounts.pool import Seat
 from dragoman.canon import Failed, Usage
 from dragoman.dialects.fields import Malformed, decode
 from dragoman.gateway.ask import JSON_LINE, Outgoing, encode, unsayable
-from dragoman.gateway.attempts import wire_failure
+from dragoman.gateway.attempts import Answer, wire_failure
 from dragoman.gateway.call import JSON_TYPE, Call, Story
 from dragoman.gateway.generate import find_model
 from dragoman.gateway.serving import Serving
@@ -49,6 +49,9 @@ class RelayAsk:
             raise Malformed("model", "the name of a model")
         self.model = name
 
+    def affinity(self) -> str | None:
+        return None
+
     def put_to(self, seat: Seat) -> Outgoing:
         provider = seat.target.provider
         if self.call.op not in provider.relays:
@@ -69,19 +72,21 @@ async def relay(serving: Serving, story: Story) -> None:
     """Passes the call on, and the answer back as it comes, whatever it is made of."""
     ask = RelayAsk(story.call)
     model = await find_model(serving, ask.model, story)
-    with await serving.attempts.answer(ask, model, story) as answer:
-        reply = answer.reply
-        content_type = reply.header(b"content-type") or b"application/octet-stream"
-        try:
-            if content_type.startswith(JSON_TYPE):
-                body = await reply.read(_JSON_LIMIT)
-                story.used(_usage(body))
-                await story.whole(200, content_type, body)
-            else:
-                await _stream(story, reply, content_type)
-        except WireError as error:
-            raise Failed(wire_failure(error)) from None
-        answer.seat.account.succeeded(answer.seat.target.model)
+    await serving.attempts.bring(ask, model, story, lambda answer: _bring(answer, story))
+
+
+async def _bring(answer: Answer, story: Story) -> None:
+    reply = answer.reply
+    content_type = reply.header(b"content-type") or b"application/octet-stream"
+    try:
+        if content_type.startswith(JSON_TYPE):
+            body = await reply.read(_JSON_LIMIT)
+            story.used(_usage(body))
+            await story.whole(200, content_type, body)
+        else:
+            await _stream(story, reply, content_type)
+    except WireError as error:
+        raise Failed(wire_failure(error)) from None
 
 
 async def _stream(story: Story, reply: Reply, content_type: bytes) -> None:

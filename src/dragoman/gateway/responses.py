@@ -17,6 +17,7 @@ from dragoman.canon import JSON, Failed, Request
 from dragoman.dialects.fields import Malformed, decode
 from dragoman.dialects.openai_responses import stored
 from dragoman.gateway.ask import Ask, Outgoing
+from dragoman.gateway.attempts import Answer
 from dragoman.gateway.call import Call, Out, Story
 from dragoman.gateway.generate import bring, find_model
 from dragoman.gateway.serving import Serving
@@ -71,8 +72,11 @@ async def respond(serving: Serving, story: Story, memory: Responses) -> None:
         native = any("openai-responses" in target.provider.dialects for tier in model.tiers for target in tier)
         if not native:  # else a response that its provider may have kept, and we never saw
             raise Failed(stored.not_found(previous, "previous_response_id"))
-    answer = await serving.attempts.answer(ask, model, story)
-    with answer:
+    story.row.stream = ask.stream
+
+    out = story.out
+
+    async def brought(answer: Answer) -> None:
         if stored.wanted(body):
             held_by = answer.seat.account.name if answer.outgoing.relayed else None
             asked = copy.deepcopy(body)
@@ -83,8 +87,10 @@ async def respond(serving: Serving, story: Story, memory: Responses) -> None:
                     Kept(id=made.id, items=made.items, response=made.response, owner=owner, account=held_by)
                 )
 
-            story.out = Keeping(story.out, keep)
+            story.out = Keeping(out, keep)
         await bring(ask, answer, story)
+
+    await serving.attempts.bring(ask, model, story, brought)
 
 
 def _same_items(given: object, items: list[JSON]) -> bool:

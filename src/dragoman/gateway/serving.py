@@ -1,6 +1,7 @@
 """What one config gives: the names that can be asked for, and the accounts behind them."""
 
 from dragoman import config
+from dragoman.accounts.leases import Leases
 from dragoman.accounts.pool import Pool
 from dragoman.catalog.directory import Directory
 from dragoman.catalog.prices import Price, PriceBook
@@ -12,16 +13,17 @@ from dragoman.wire.client import Client
 class Serving:
     """Immutable but for the accounts' state. A reload makes a new one; requests keep the one they began with."""
 
-    def __init__(self, settings: config.Config, client: Client, former: "Serving | None" = None) -> None:
-        """Raises `ConfigError`."""
+    def __init__(
+        self, settings: config.Config, client: Client, leases: Leases, former: "Serving | None" = None
+    ) -> None:
+        """Raises `ConfigError`, and then nothing has changed."""
         self.settings = settings
         self._prices = PriceBook(settings)
         self.directory = Directory(settings, self._prices)
-        self.pool = Pool(settings, self.directory)
-        if former is not None:
-            self.pool.inherit(former.pool)
+        self.pool = Pool(settings, self.directory, leases, self.price)
         self.offers = Offers(client, self.pool)
-        self.attempts = Attempts(client, self.pool, settings.server.timeouts)
+        self.attempts = Attempts(client, self.pool, settings.server)
+        self.pool.open(former.pool if former is not None else None)
 
     def price(self, target: str) -> Price | None:
         """What `provider/model-id` costs now; None where nobody knows."""

@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Struct, field
 
 from dragoman import __version__
-from dragoman.accounts.account import Account
+from dragoman.accounts.view import AccountView
 from dragoman.ledger.row import Row
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ class Metrics:
         draft.write_bytes(msgspec.json.encode(list(self._counts.items())))
         draft.replace(file)
 
-    def text(self, accounts: Iterable[Account], folder: Path | None) -> bytes:
+    def text(self, accounts: Iterable[AccountView], folder: Path | None) -> bytes:
         """The exposition text, of this worker and those that left their counts in `folder`."""
         from prometheus_client.exposition import generate_latest
         from prometheus_client.registry import CollectorRegistry
@@ -132,7 +132,7 @@ class _Families:
         return self._families
 
 
-def _families(merged: dict[_Key, Counts], accounts: Iterable[Account]) -> "Iterator[Metric]":
+def _families(merged: dict[_Key, Counts], accounts: Iterable[AccountView]) -> "Iterator[Metric]":
     from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 
     build = GaugeMetricFamily("dragoman_build_info", "The version that runs.", labels=["version"])

@@ -127,7 +127,7 @@ class Pages:
     async def _metrics_text(self, ask: Ask) -> Page:
         settings = self._gateway.serving.settings
         folder = settings.state.path / "metrics" if settings.server.workers > 1 else None
-        text = self._metrics.text(self._gateway.serving.pool.accounts.values(), folder)
+        text = self._metrics.text(self._gateway.serving.pool.views(), folder)
         return Page(text, content_type="text/plain; version=0.0.4; charset=utf-8")
 
     # model lists
@@ -232,21 +232,9 @@ class Pages:
 
     async def _accounts(self, ask: Ask) -> Page:
         await self._admin(ask)
-        now = time.monotonic()
+        pool = self._gateway.serving.pool
         accounts = [
-            {
-                "name": account.name,
-                "provider": account.provider.name,
-                "in_flight": account.in_flight,
-                "served": account.served,
-                "failed": account.failed,
-                "resting": {
-                    model: {"why": rest.kind, "for_s": round(rest.until - now, 3)}
-                    for model, rest in account.resting(now).items()
-                },
-                "last_error": account.last_error or None,
-            }
-            for account in self._gateway.serving.pool.accounts.values()
+            {"provider": pool.accounts[view.name].provider.name} | msgspec.to_builtins(view) for view in pool.views()
         ]
         return _json({"accounts": accounts})
 

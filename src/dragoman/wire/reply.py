@@ -64,6 +64,10 @@ class Reply:
         start = at + len(name) + 3
         return self.head[start : names.find(b"\r\n", start)].strip(b" \t")
 
+    def mentions(self, word: bytes) -> bool:
+        """Whether `word`, in lower case, stands anywhere in the head: a cheap look before a dear one."""
+        return word in (self._names or self._lower())
+
     @property
     def complete(self) -> bool:
         """The whole body has arrived (it may not have been taken yet)."""

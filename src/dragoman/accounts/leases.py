@@ -1,0 +1,83 @@
+"""The desk in an event loop: its clock, its one timer, and the tasks that wait for a lease."""
+
+import asyncio
+import random
+import time
+
+from dragoman.accounts.desk import Desk
+from dragoman.accounts.lease import Lease, Outcome, Refused, Want
+from dragoman.accounts.queue import Ticket
+
+_HELD = 86400.0  # seconds: here a lease is always settled by the task that holds it; the desk need not watch over it
+
+
+class Leases:
+    """One per worker; it lives as long as the process, whatever configs come and go. For one event loop."""
+
+    def __init__(self, max_waiting: int = 1000) -> None:
+        self.desk = Desk(random.random, lease_seconds=_HELD, max_waiting=max_waiting)
+        self._since = time.time() - time.monotonic()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def now(self) -> float:
+        """Unix seconds, of a clock that never goes back."""
+        return self._since + time.monotonic()
+
+    def acquire(self, want: Want) -> Lease | Ticket | Refused:
+        """As `Desk.acquire`; a ticket is for `wait`."""
+        answer = self.desk.acquire(want, self.now())
+        if type(answer) is not Lease:
+            self.after()
+        return answer
+
+    async def wait(self, ticket: Ticket) -> Lease | Refused:
+        """The answer to a ticket. Who is cancelled while waiting gives back what came in the same moment."""
+        if ticket.answer is None:
+            waker: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            ticket.waker = waker
+            try:
+                await waker
+            except asyncio.CancelledError:
+                self.desk.cancel(ticket, self.now())
+                self.after()
+                raise
+        answer = ticket.answer
+        if answer is None:
+            raise RuntimeError("a ticket's holder was woken without an answer")
+        return answer
+
+    def began(self, lease: Lease, ttft: float) -> None:
+        """The first of an answer has come, `ttft` seconds after the call was made."""
+        self.desk.began(lease, ttft, self.now())
+        if self.desk.queue.waiting:
+            self.after()
+
+    def settle(self, lease: Lease, outcome: Outcome) -> None:
+        """The attempt has ended."""
+        self.desk.settle(lease, outcome, self.now())
+        self.after()
+
+    def after(self) -> None:
+        """Wakes whom the desk has answered, and sets the timer; to be called after anything is asked of the desk."""
+        desk = self.desk
+        for ticket in desk.answered():
+            waker = ticket.waker
+            if isinstance(waker, asyncio.Future) and not waker.done():
+                waker.set_result(None)
+        event = desk.next_event()
+        if event is None:
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
+            return
+        loop = asyncio.get_running_loop()
+        at = loop.time() + event - self.now() + 0.001
+        if self._timer is None or at < self._timer.when():
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer = loop.call_at(at, self._tick)
+
+    def _tick(self) -> None:
+        self._timer = None
+        self.desk.tick(self.now())
+        self.after()
