@@ -10,13 +10,12 @@ it is spent, less what was reserved.
 from array import array
 from collections import deque
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
-from functools import lru_cache
 from typing import Literal
 
 from msgspec import Struct, field
 
-from dragoman.access.principal import Period, Principal
+from dragoman.access.principal import Principal
+from dragoman.accounts.periods import iso_day, period_end, period_start
 
 WINDOW = 60.0  # seconds
 
@@ -155,7 +154,7 @@ class Limiter:
             account.meter = account.meter or Meter()
             account.meter.add(now, tokens)
         if cost:
-            day = _day(now // 86400)
+            day = iso_day(now // 86400)
             account.own[day] = account.own.get(day, 0) + cost
             account.own_sum = ("", 0)
 
@@ -189,27 +188,6 @@ class Limiter:
         if account is None:
             account = self._accounts[key] = _Account()
         return account
-
-
-def period_start(period: Period | None, now: float) -> str:
-    """The first day (UTC, ISO) of the period that `now` is in; for none, a day before all others."""
-    if period is None:
-        return "0001-01-01"
-    day = _day(now // 86400)
-    return day if period == "day" else day[:8] + "01"
-
-
-def period_end(period: Period, now: float) -> float:
-    """When the period that `now` is in ends, in Unix seconds."""
-    start = datetime.fromisoformat(period_start(period, now)).replace(tzinfo=UTC)
-    if period == "day":
-        return (start + timedelta(days=1)).timestamp()
-    return (start + timedelta(days=32)).replace(day=1).timestamp()
-
-
-@lru_cache
-def _day(number: float) -> str:
-    return datetime.fromtimestamp(number * 86400, UTC).date().isoformat()
 
 
 def _since(days: Mapping[str, int], start: str) -> int:
