@@ -344,6 +344,8 @@ class Desk:
             self._refuse_hopeless(account, now)
 
     def _tell(self, seat: SeatCapacity, cooldown: Cooldown) -> None:
+        if not self.shared:
+            return
         account = seat.account
         if cooldown is seat.cooldown:
             name = f"seat|{account.name}|{seat.model}"

@@ -78,8 +78,10 @@ class Meter(ABC):
         """Whether the provider has said something of it that the others had better know."""
         return False
 
-    def lost(self) -> None:  # noqa: B027 - most have nothing to do
-        """What was said may not have been heard."""
+    def lost(self) -> None:
+        """What was said may not have been heard. What was not said to be given up is still held."""
+        self.pressed = self.holder.pressed = False
+        self.holder.grant(max(self.holder.share, self.held))
 
 
 class Slots(Meter):
@@ -208,6 +210,7 @@ class Learned(Meter):
         self._seat.learned()
 
     def lost(self) -> None:
+        super().lost()
         self._most = self._learned = -1.0
         self._ceiling.cut = self._ceiling.cut or self._ceiling.value < self._ceiling.most
 

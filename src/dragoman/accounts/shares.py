@@ -40,7 +40,7 @@ class Sharer(Protocol):
 class _Shared:
     """A group as this worker knows it."""
 
-    __slots__ = ("at", "claimed", "meters", "new", "of")
+    __slots__ = ("at", "claimed", "gone", "meters", "new", "of", "shape")
 
     def __init__(self, of: object) -> None:
         self.of = of
@@ -48,6 +48,8 @@ class _Shared:
         self.claimed: list[Claim] = []
         self.at = 0.0  # when it was last reported
         self.new = True
+        self.gone = False  # no more in use: nothing is held but what is used up
+        self.shape: tuple[float, ...] = ()
 
     def urgent(self, claims: list[Claim], now: float) -> bool:
         return (
@@ -90,6 +92,17 @@ class Shares:
         self._at = -NEVER
         self._away: float | None = None
         self.poked = False  # the steward has something for this worker
+        self._pressed: set[tuple[str, str]] = set()
+
+    @property
+    def hungry(self) -> bool:
+        """Whether a report may be urgent: a call waits, or others wait for what this worker may have ceased to use."""
+        return bool(self.desk.queue.waiting or self._pressed or self.desk.news)
+
+    @property
+    def busy(self) -> bool:
+        """Whether what is used may change soon."""
+        return bool(self.desk.queue.waiting or any(account.in_flight for account in self.desk.accounts.values()))
 
     # -- what is said -------------------------------------------------------------------------------------------------
 
@@ -131,22 +144,36 @@ class Shares:
         return Report(self.worker, self._number, self._run, self._heard, groups, bye=True)
 
     def _gather(self, now: float) -> None:
-        found: dict[str, tuple[object, dict[str, Meter]]] = {}
+        found = set()
         for name, account in self.desk.accounts.items():
-            former = self._groups.get(f"account|{name}")
-            known = former.meters if former is not None and former.of is account else {}
-            found[f"account|{name}"] = account, meters(account, now, known)
+            group = self._group(f"account|{name}", account)
+            found.add(f"account|{name}")
+            shape = (len(account.seats), now // 86400)
+            if shape != group.shape:
+                group.shape, group.new = shape, True
+                group.meters = meters(account, now, group.meters)
         for other in self._others:
             for name, known in other.groups(now).items():
-                found[name] = other, known
-        for name, (of, known) in found.items():
-            group = self._groups.get(name)
-            if group is None or group.of is not of:
-                group = self._groups[name] = _Shared(of)
-            group.new = group.new or known.keys() != group.meters.keys()
-            group.meters = known
-        for name in self._groups.keys() - found.keys():
-            del self._groups[name]  # what it holds comes back when this worker leaves
+                group = self._group(name, other)
+                found.add(name)
+                group.new = group.new or known.keys() != group.meters.keys()
+                group.meters = known
+        for name in self._groups.keys() - found:
+            group = self._groups[name]
+            if group.gone and not group.new and not any(meter.held for meter in group.meters.values()):
+                del self._groups[name]
+                continue
+            group.gone = True
+            for meter in group.meters.values():
+                meter.press(now)
+            group.new = group.new or any(meter.held > meter.used(now) for meter in group.meters.values())
+
+    def _group(self, name: str, of: object) -> _Shared:
+        group = self._groups.get(name)
+        if group is None or group.of is not of:
+            group = self._groups[name] = _Shared(of)
+        group.gone = False
+        return group
 
     def _claims(self, now: float) -> dict[str, list[Claim]]:
         claims = _waiting(self.desk, now) if self.desk.queue.waiting else {}
@@ -159,6 +186,7 @@ class Shares:
     def lost(self) -> None:
         """The last report may not have been heard, or its answer was lost: all is to be said again."""
         self._news, self._said = self._said | self._news, {}
+        self._pressed.clear()
         for group in self._groups.values():
             group.new = True
             for meter in group.meters.values():
@@ -190,6 +218,7 @@ class Shares:
                 meter = group.meters.get(share.name)
                 if meter is not None:
                     meter.hear(share, now)
+                    (self._pressed.add if meter.pressed else self._pressed.discard)((name, share.name))
                     if meter.pressed:
                         pressed.append(meter)
         for account in self.desk.accounts.values():
