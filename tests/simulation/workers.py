@@ -13,7 +13,7 @@ from simulation.fleet import Fleet, Job
 from simulation.pool import PoolPolicy
 from simulation.upstream import Said
 
-SPACING = 0.005  # seconds between two reports of a worker
+SPACING = 0.002  # seconds between two reports of a worker
 LOOK = 0.1  # seconds after which a worker looks whether there is something to say
 FENCE = 3.0  # seconds without an answer after which a worker takes the steward to be away
 

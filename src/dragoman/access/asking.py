@@ -13,7 +13,8 @@ async def granted(ask: Callable[[], None], shared: Shared | None) -> None:
     `Refused` where all workers together may not."""
     for _ in range(_TRIES):
         try:
-            return ask()
+            ask()
+            return
         except Short:
             if shared is None or not shared.reached:
                 raise

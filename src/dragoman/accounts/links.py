@@ -210,8 +210,8 @@ async def serve_steward(path: Path, clock: Callable[[], float], first: bool) -> 
                     if name in writers:
                         _write(writers[name], _POKE)
                 await writer.drain()
-        except (OSError, EOFError, msgspec.DecodeError):
-            pass  # the worker is gone, or is none; that it is dead, time will tell
+        except (OSError, EOFError, msgspec.DecodeError, asyncio.CancelledError):
+            pass  # the worker is gone, or is none; that it is dead, time will tell. Or we end
         finally:
             if writers.get(worker) is writer:
                 del writers[worker]

@@ -16,7 +16,7 @@ from dragoman.accounts.steward import TTL
 
 log = logging.getLogger("dragoman")
 FENCE = 0.75 * TTL  # seconds without an answer after which a worker goes by its policy: before it is taken for dead
-SPACING = 0.005  # seconds between two reports
+SPACING = 0.002  # seconds between two reports
 RETRY = 0.2  # seconds between two tries to connect
 
 
@@ -68,7 +68,9 @@ class Shared:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
+            self._task = None
         if self.reached:
+            self.reached = False
             with contextlib.suppress(LinkError):
                 await self._link.exchange(self.shares.bye(self._clock()))
         await self._link.close()
@@ -106,19 +108,22 @@ class Shared:
         try:
             await self._link.connect(self.shares.worker, self._poked)
             while True:
-                await self._report()
+                said = await self._report()
                 self._heard()
-                await self._pause()
+                if not said:  # or the answer may be worth another report
+                    await self._pause()
+                await asyncio.sleep(max(0.0, self._sent + SPACING - self._clock()))
         except LinkError as error:
             if self.reached:
                 log.error("the shared limits' steward is away: %s", error)
             self.reached = False
             self.shares.lost()
 
-    async def _report(self) -> None:
+    async def _report(self) -> bool:
+        """Whether there was anything to say."""
         report = self.shares.report(self._clock(), self._link.run)
         if report is None:
-            return
+            return False
         self._sent = self._clock()
         reply = await self._link.exchange(report)
         self._answered = self._sent
@@ -126,6 +131,7 @@ class Shared:
             log.info("limits are shared among %d workers", reply.workers)
             self.reached = True
         self.shares.hear(reply, self._clock())
+        return True
 
     def _heard(self) -> None:
         """Time for those who wait: for what an answer brought, or for what none brings."""
@@ -147,4 +153,3 @@ class Shared:
                 async with asyncio.timeout(BRIEF if self.shares.busy else BEAT):
                     await self._wake.wait()
         self._wake.clear()
-        await asyncio.sleep(max(0.0, self._sent + SPACING - self._clock()))

@@ -217,6 +217,8 @@ class Shares:
             for share in shares:
                 meter = group.meters.get(share.name)
                 if meter is not None:
+                    if share.held > meter.held:
+                        group.claimed = []  # what was claimed may be granted by that: who waits still, says so anew
                     meter.hear(share, now)
                     (self._pressed.add if meter.pressed else self._pressed.discard)((name, share.name))
                     if meter.pressed:
