@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
-from pathlib import Path
 
 import pytest
 
@@ -56,7 +55,7 @@ class Worker:
         self.shared.nudge()
 
     def holds(self, name: str) -> float:
-        return next(used.held for used in self.shares.shown("a", clock()) if used.name == name)
+        return next(share.held for share in self.shares.shown("a", clock()) if share.limit == name)
 
 
 Workers = Callable[..., "contextlib.AbstractAsyncContextManager[list[Worker]]"]

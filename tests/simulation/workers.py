@@ -5,8 +5,7 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
-from dragoman.accounts.lease import Lease, Phase
-from dragoman.accounts.queue import Ticket
+from dragoman.accounts.lease import Lease
 from dragoman.accounts.shares import Shares
 from dragoman.accounts.steward import Reply, Report, Steward
 from simulation.fleet import Fleet, Job
@@ -164,7 +163,15 @@ class Workers:
         self.workers[which] = self._worker(which)
 
     def check(self) -> None:
-        """The parts of a limit are never more than the whole."""
+        """The parts of a limit are never more than the whole, whoever holds them."""
+        now = self.fleet.now
+        for name, group in self.steward.groups.items():
+            for key, limit in group.limits.items():
+                parts = [part for part in limit.parts.values() if part.until < 0 or part.until > now]
+                held = limit.gone + sum(part.held + part.given for part in parts)
+                corrected = sum(max(0.0, part.used - part.held) for part in parts)
+                declared = "|" not in key  # what is learned may fall below what is held already
+                assert not declared or held - corrected <= limit.whole + 1e-6, f"{name} {key}: {held} of {limit.whole}"
 
     def _of(self, job: Job) -> Worker:
         if not isinstance(getattr(job, "worker", None), Worker):
@@ -187,6 +194,3 @@ class Workers:
 
     def served(self, job: Job, account: str, said: Said, ticket: Any) -> None:
         self._of(job).served(job, account, said, ticket)
-
-
-__all__ = ["Lease", "Phase", "Ticket", "Troubles", "Workers"]

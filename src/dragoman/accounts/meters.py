@@ -78,10 +78,12 @@ class Meter(ABC):
         """Whether the provider has said something of it that the others had better know."""
         return False
 
-    def lost(self) -> None:
-        """What was said may not have been heard. What was not said to be given up is still held."""
+    def lost(self, alone: bool) -> None:
+        """What was said may not have been heard. What was not said to be given up is still held, unless this worker is
+        on its own already."""
         self.pressed = self.holder.pressed = False
-        self.holder.grant(max(self.holder.share, self.held))
+        if not alone:
+            self.holder.grant(max(self.holder.share, self.held))
 
 
 class Slots(Meter):
@@ -209,8 +211,8 @@ class Learned(Meter):
         super().hear(share, now)
         self._seat.learned()
 
-    def lost(self) -> None:
-        super().lost()
+    def lost(self, alone: bool) -> None:
+        super().lost(alone)
         self._most = self._learned = -1.0
         self._ceiling.cut = self._ceiling.cut or self._ceiling.value < self._ceiling.most
 

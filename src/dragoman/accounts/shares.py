@@ -15,7 +15,8 @@ from dragoman.accounts.limits import NEVER
 from dragoman.accounts.meters import Meter, meters
 from dragoman.accounts.queue import Ticket
 from dragoman.accounts.roster import allowed
-from dragoman.accounts.steward import MONEY, Claim, Group, News, Reply, Report, Used
+from dragoman.accounts.steward import MONEY, Claim, Group, News, Reply, Report
+from dragoman.accounts.view import ShareView
 
 BEAT = 1.0  # seconds between reports where there is nothing to say
 BRIEF = 0.1  # seconds after which running low is worth a report
@@ -190,7 +191,7 @@ class Shares:
         for group in self._groups.values():
             group.new = True
             for meter in group.meters.values():
-                meter.lost()
+                meter.lost(alone=self._away is not None)
         for flagged, word in self.flags.items():
             self._news.setdefault(f"flag|{flagged}", News(f"flag|{flagged}", word, -1))
         for name, account in self.desk.accounts.items():
@@ -263,11 +264,17 @@ class Shares:
         for other in self._others:
             other.granted(names, now)
 
-    def shown(self, account: str, now: float) -> list[Used]:
-        """What this worker holds and uses of an account's limits: for the operator."""
+    def shown(self, account: str, now: float) -> list[ShareView]:
+        """What this worker holds and uses of an account's limits."""
         group = self._groups.get(f"account|{account}")
-        found = group.meters.values() if group is not None else ()
-        return [Used(m.name, m.kind, m.holder.share, m.used(now), most=m.whole()) for m in found if m.whole() < NEVER]
+        return [
+            ShareView(
+                limit=meter.name, whole=meter.whole(), held=meter.holder.share, used=meter.used(now),
+                others=meter.others, wanted=meter.pressed,
+            )
+            for meter in (group.meters.values() if group is not None else ())
+            if meter.whole() < NEVER
+        ]  # fmt: skip
 
 
 def _waiting(desk: Desk, now: float) -> dict[str, list[Claim]]:

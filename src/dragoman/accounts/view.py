@@ -32,6 +32,19 @@ class SeatView(Struct, frozen=True, kw_only=True):
     rest: RestView | None
 
 
+class ShareView(Struct, frozen=True, kw_only=True):
+    """What one worker holds of a limit that several share. `limit`: `slots`, `requests`, `tokens` (`|model`: of one
+    model alone), `day|…`, `month|…`. `used`: by this worker; `others`: by all others, as last heard. `wanted`: somebody
+    waits for more of it."""
+
+    limit: str
+    whole: float
+    held: float
+    used: float
+    others: float
+    wanted: bool
+
+
 class AccountView(Struct, frozen=True, kw_only=True):
     """An account as an operator sees it. Money in pico-dollars."""
 
