@@ -308,6 +308,7 @@ if report.bye then
 end
 local trusted = me ~= nil or now < state.quiet
 if not me then
+  for worker in pairs(workers) do poke[worker] = true end
   me = {}
   workers[report.worker] = me
   count = count + 1

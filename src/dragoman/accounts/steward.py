@@ -211,7 +211,9 @@ class Steward:
                 self._bury(report.worker, now, bye=True)
             return Reply(0, 0, False, 0, [], [], sorted(self._poke - {report.worker}))
         trusted = me is not None or now < self.quiet
-        me = self.workers[report.worker] = me or Worker(0, 0)
+        if me is None:
+            self._poke |= self.workers.keys()  # they are one more from now on
+            me = self.workers[report.worker] = Worker(0, 0)
         me.until, me.number = now + TTL, report.number
         for group in report.groups:
             me.groups.add(group.name)
