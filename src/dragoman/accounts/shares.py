@@ -22,6 +22,7 @@ BEAT = 1.0  # seconds between reports where there is nothing to say
 BRIEF = 0.1  # seconds after which running low is worth a report
 SETTLED = 64.0  # seconds without a steward after which all know it, and nothing of before is in any minute
 _MOST = 64  # calls claimed for at a time, by those that wait alike
+_GROUPS = 32  # in one report, lest the steward be held up; the rest is in the next
 _SEATS = 16  # at which they are claimed for
 
 
@@ -120,6 +121,8 @@ class Shares:
         self._gather(now)
         claims = self._claims(now)
         due = [(name, group) for name, group in self._groups.items() if group.due(claims.get(name, []), now)]
+        due.sort(key=lambda item: (item[0] not in claims, item[1].at))
+        del due[_GROUPS:]
         for name, cooldown in self.desk.news.items():
             seconds = max(0.0, cooldown.until - now) if cooldown.state == RESTING else 0.0
             self._news[name] = News(name, cooldown.kind, seconds, cooldown.strikes)

@@ -89,10 +89,11 @@ local function update(group, said, worker, trusted)
     part.held = trusted and math.max(used, held) or used
     part.given = trusted and part.given or 0
     part.used, part.like, part['until'], part.poked = used, like, -1, false
-    local others = 0
-    for _ in pairs(limit.parts) do others = others + 1 end
-    local known = used_of(limit)
-    if spent > known and (now < state.quiet or others == 1) then limit.gone = limit.gone + spent - known end
+    if spent > 0 then
+      local parts = 0
+      for _ in pairs(limit.parts) do parts = parts + 1 end
+      if now < state.quiet or parts == 1 then limit.gone = limit.gone + math.max(0, spent - used_of(limit)) end
+    end
   end
   local before, waiting = {}, {}
   for _, w in ipairs(group.waiting) do
@@ -301,12 +302,14 @@ if me and report.number <= me.number then
 end
 if report.bye then
   if me then
-    for _, said in ipairs(report.groups) do update(group_of(said[1]), said, report.worker, true) end
+    for _, said in ipairs(report.groups) do
+      local known = redis.call('SISMEMBER', PREFIX .. 'groups:' .. report.worker, said[1]) == 1
+      update(group_of(said[1]), said, report.worker, known)
+    end
     bury(report.worker, true)
   end
   return finish({0, 0, false, 0, {}, {}, {}})
 end
-local trusted = me ~= nil or now < state.quiet
 if not me then
   for worker in pairs(workers) do poke[worker] = true end
   me = {}
@@ -318,8 +321,8 @@ local names, reported = {}, {}
 for _, said in ipairs(report.groups) do
   names[#names + 1] = said[1]
   reported[said[1]] = true
-  redis.call('SADD', PREFIX .. 'groups:' .. report.worker, said[1])
-  update(group_of(said[1]), said, report.worker, trusted)
+  local fresh = redis.call('SADD', PREFIX .. 'groups:' .. report.worker, said[1]) == 1
+  update(group_of(said[1]), said, report.worker, not fresh or now < state.quiet)
 end
 local untold = redis.call('SMEMBERS', PREFIX .. 'untold:' .. report.worker)
 table.sort(untold)

@@ -22,6 +22,17 @@ worker gets some room beyond what it uses, so that the next calls need no word w
 A worker is dead when it was not heard for `TTL`; it knows, and goes by its policy some time before (`shared`). After
 the steward itself came back (empty, or with an older memory: `run` tells), nothing is granted for `QUIET`, while the
 workers say what they hold.
+
+By how much a limit may be exceeded nevertheless, by all workers together:
+
+- what was taken is corrected to more than was estimated: by that, as with one worker;
+- what is learned falls below what is held: until the next report of each worker, a tenth of a second under load;
+- a worker that cannot reach a steward that lives, and whose policy is to go on alone: by its even part, the whole
+  divided by the number of workers; without a steward, calls in flight that last longer than a minute: by those;
+- a steward that loses its memory in the same seconds in which a worker dies: by what that one used in the last minute,
+  or spent and had not booked;
+- what a provider says is left of its own windows, each worker takes for itself, for its part of the last minute's use:
+  until its next answer says the same.
 """
 
 import math
@@ -207,15 +218,15 @@ class Steward:
         if report.bye:
             if me is not None:
                 for group in report.groups:
-                    self._update(self._group(group.name, now), group, report.worker, now, trusted=True)
+                    self._update(self._group(group.name, now), group, report.worker, now, group.name in me.groups)
                 self._bury(report.worker, now, bye=True)
             return Reply(0, 0, False, 0, [], [], sorted(self._poke - {report.worker}))
-        trusted = me is not None or now < self.quiet
         if me is None:
             self._poke |= self.workers.keys()  # they are one more from now on
             me = self.workers[report.worker] = Worker(0, 0)
         me.until, me.number = now + TTL, report.number
         for group in report.groups:
+            trusted = group.name in me.groups or now < self.quiet  # or it was taken for dead in between
             me.groups.add(group.name)
             self._update(self._group(group.name, now), group, report.worker, now, trusted)
         names = [group.name for group in report.groups]
@@ -259,8 +270,8 @@ class Steward:
             part.held = max(used.used, used.held) if trusted else used.used
             part.given = part.given if trusted else 0
             part.used, part.like, part.until, part.poked = used.used, used.like, -1, False
-            if used.spent > limit.used() and (now < self.quiet or len(limit.parts) == 1):
-                limit.gone += used.spent - limit.used()
+            if used.spent > 0 and (now < self.quiet or len(limit.parts) == 1):
+                limit.gone += max(0.0, used.spent - limit.used())
         before = {w.who: w.turn for w in group.waiting if w.worker == worker}
         group.waiting = [w for w in group.waiting if w.worker != worker]
         for claim in said.claims:
