@@ -235,14 +235,19 @@ class SeatCapacity:
 
     def pace(self) -> float:
         """Calls a second that it can bring to an end, as far as known; infinite where nothing limits it."""
-        account = self.account
-        paces = [window.whole / 60 for window in (self.requests, account.requests) if window is not None]
+        account, parts = self.account, self.account.parts
+
+        def rate(window: Window) -> float:  # by what this worker holds, or would if all wanted the same
+            return max(window.limit, window.whole / parts) / 60
+
+        paces = [rate(window) for window in (self.requests, account.requests) if window is not None]
         each = self.health.tokens
         if each:
-            paces += [window.whole / 60 / each for window in (self.tokens, account.tokens) if window is not None]
+            paces += [rate(window) / each for window in (self.tokens, account.tokens) if window is not None]
         if self.health.seconds:
-            paces.append(min(self.parallel.whole, account.slots) / self.health.seconds)
-        return min(paces) / account.parts
+            own, shared = min(self.concurrency, account.concurrency), min(self.parallel.whole, account.slots)
+            paces.append(max(own, shared / parts) / self.health.seconds)
+        return min(paces)
 
     # -- what it takes ------------------------------------------------------------------------------------------------
 

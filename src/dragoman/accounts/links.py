@@ -7,7 +7,6 @@ import struct
 import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -112,6 +111,8 @@ class RedisLink(Link):
 
 
 def _source() -> str:
+    from importlib.resources import files
+
     return (files("dragoman.accounts") / "steward.lua").read_text("utf-8")
 
 
