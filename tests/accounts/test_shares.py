@@ -103,7 +103,7 @@ def test_a_limit_of_one_goes_round_among_more_workers() -> None:
     assert sorted(served) == ["w0", "w1", "w2", "w3"]
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(6))
 def test_a_budget_is_never_overspent_and_all_of_it_can_be_spent(seed: int) -> None:
     rng = Random(seed)
     house = House(rng.randint(1, 5), Limits(daily=1000, monthly=1500 if seed % 2 else None))
@@ -228,7 +228,7 @@ def test_a_key_cannot_be_overdrawn_by_calls_at_once_at_many_workers() -> None:
     house = House(3, Limits())
     who = Principal(id="k", budget=1000, rpm=100_000, tpm=10**9)
     rng, reserved, spent, admitted = Random(5), list[tuple[Worker, int]](), 0, 0
-    for _ in range(4000):
+    for _ in range(2000):
         house.now += 0.01
         worker = rng.choice(house.workers)
         amount = rng.randint(1, 30)

@@ -15,8 +15,8 @@ async def granted(ask: Callable[[], None], shared: Shared | None) -> None:
         try:
             ask()
             return
-        except Short:
-            if shared is None or not shared.reached:
+        except Short as short:
+            if shared is None or short.spent:
                 raise
             await shared.answer()
     ask()

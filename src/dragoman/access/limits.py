@@ -26,6 +26,7 @@ from dragoman.accounts.steward import MONEY, RATE, Claim, Used
 
 WINDOW = 60.0  # seconds
 _IDLE = 120.0  # seconds after which a key that is not used holds nothing
+_FRESH = 0.25  # seconds in which what was heard of the other workers is believed
 _ASKED = 1.0  # seconds after which a request waits no more for a larger share
 
 
@@ -49,7 +50,9 @@ class Refused(Exception):
 
 
 class Short(Refused):
-    """This worker's share is used up; the whole limit may not be."""
+    """This worker's share is used up; the whole limit may not be. `spent`: it is, as was heard just now."""
+
+    spent = False
 
 
 class Held:
@@ -295,10 +298,16 @@ class Limiter:
         account.needs, account.asked = needs, now
         principal, name = account.principal, lacking[0]
         if name.startswith("money|"):
-            raise Short("budget_spent", *_spent_budget(principal, now))
-        limit = principal.rpm if name == "requests" else principal.tpm
-        wait = account.window.first(now) if name == "requests" and account.window is not None else 1.0
-        raise Short("rate_limited", f"{limit} {name} a minute are used up: {_try_in(wait)}", wait)
+            short = Short("budget_spent", *_spent_budget(principal, now))
+        else:
+            limit = principal.rpm if name == "requests" else principal.tpm
+            wait = account.window.first(now) if name == "requests" and account.window is not None else 1.0
+            short = Short("rate_limited", f"{limit} {name} a minute are used up: {_try_in(wait)}", wait)
+        short.spent = any(
+            meter.at > now - _FRESH and meter.used(now) + meter.others + needs[meter.name] > meter.whole()
+            for meter in map(meters.__getitem__, lacking)
+        )
+        raise short
 
     def _meters(self, account: _Account, now: float) -> dict[str, Shared]:
         principal, found = account.principal, account.shared

@@ -34,6 +34,7 @@ class Meter(ABC):
         self.holder = holder
         self.pressed = False
         self.room = self.others = self.said = self.held = 0.0
+        self.at = -NEVER  # when the steward was last heard of it
 
     @abstractmethod
     def used(self, now: float) -> float:
@@ -65,6 +66,7 @@ class Meter(ABC):
     def hear(self, share: Share, now: float) -> None:
         """Takes what is granted."""
         self.pressed, self.room, self.others, self.held = share.pressed, share.room, share.others, share.held
+        self.at = now
         self.holder.pressed = False
         self.holder.grant(share.held)
 

@@ -38,7 +38,7 @@ class Shared:
         self._clock = clock
         self._after = after
         self._degrade = degrade
-        self._answered = clock()
+        self._answered = float("-inf")
         self._sent = -1.0
         self._wake = asyncio.Event()
         self._answers: list[asyncio.Future[None]] = []
@@ -108,10 +108,11 @@ class Shared:
         try:
             await self._link.connect(self.shares.worker, self._poked)
             while True:
-                said = await self._report()
-                self._heard()
-                if not said:  # or the answer may be worth another report
+                if await self._report():  # the answer may be worth another report
+                    self._heard()
+                else:
                     await self._pause()
+                    self._look()
                 await asyncio.sleep(max(0.0, self._sent + SPACING - self._clock()))
         except LinkError as error:
             if self.reached:
@@ -134,22 +135,27 @@ class Shared:
         return True
 
     def _heard(self) -> None:
-        """Time for those who wait: for what an answer brought, or for what none brings."""
+        """An answer has come, or will not come."""
+        answers, self._answers = self._answers, []
+        for future in answers:
+            if not future.done():
+                future.set_result(None)
+        self._look()
+
+    def _look(self) -> None:
+        """Serves whom the share, or time, lets go."""
         now = self._clock()
         if self._away:
             self.shares.away(now, self._degrade)
         else:
             self.shares.look(now)
-        answers, self._answers = self._answers, []
-        for future in answers:
-            if not future.done():
-                future.set_result(None)
         self._after()
 
     async def _pause(self) -> None:
         """Until there may be something to say."""
-        if not self._answers:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(BRIEF if self.shares.busy else BEAT):
-                    await self._wake.wait()
+        try:
+            async with asyncio.timeout(BRIEF if self._answers or self.shares.busy else BEAT / 2):
+                await self._wake.wait()
+        except TimeoutError:
+            self._heard()  # nothing new to say means that the last answer stands
         self._wake.clear()

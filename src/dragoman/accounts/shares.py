@@ -66,11 +66,9 @@ class _Shared:
         if since < BRIEF:
             return False
         found = self.meters.values()
-        if any(meter.low(now) for meter in found):
+        if claims or any(meter.low(now) for meter in found):
             return True
-        if since < BEAT:
-            return False
-        return bool(claims) or any(meter.pressed or meter.used(now) != meter.said for meter in found)
+        return since >= BEAT and any(meter.pressed or meter.used(now) != meter.said for meter in found)
 
 
 class Shares:
@@ -242,8 +240,8 @@ class Shares:
     def away(self, now: float, degrade: bool) -> None:
         """There is no steward, for so long that it may think this worker dead. Where that means to `degrade`, every
         worker goes on with an even part of each limit, the remainder being the first ones'. What it holds above that is
-        given up now; what it holds below, it takes when all have done so. Money is no more than was granted. Else,
-        nothing may be used. Call it now and then."""
+        given up now; what it holds below, it takes when all have done so (at once, where it never reached a steward).
+        Money is no more than was granted. Else, nothing may be used. Call it now and then."""
         self._away = now if self._away is None else self._away
         self._gather(now)
         for group in self._groups.values():
@@ -253,7 +251,7 @@ class Shares:
                 if meter.kind == MONEY or whole == NEVER:
                     continue
                 part = whole // self.workers + (self.rank < whole % self.workers) if degrade else 0.0
-                if now - self._away >= SETTLED or part < meter.holder.share:
+                if now - self._away >= SETTLED or not self._run or part < meter.holder.share:
                     meter.holder.grant(part)
         self._granted(self._groups, now)
 
