@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import os
+import sys
 from collections.abc import AsyncIterator, Callable
 
 import pytest
@@ -203,6 +205,48 @@ async def test_redis_that_comes_back_empty_learns_what_is_held(redis_server: Red
         assert not waiting.done()  # all three are still in flight
         workers[0].settle(leases[0])
         await waiting
+
+
+_STEWARD = """
+import asyncio, sys
+from pathlib import Path
+from accounts.conftest import clock
+from dragoman.accounts.links import serve_steward
+asyncio.run(serve_steward(Path(sys.argv[1]), clock, first=sys.argv[2] == "first"))
+"""
+
+
+async def test_a_steward_that_is_killed_is_replaced_and_learns_what_is_held(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    path = tmp_path_factory.mktemp("s") / "steward"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+
+    async def begin(which: str) -> asyncio.subprocess.Process:
+        return await asyncio.create_subprocess_exec(sys.executable, "-c", _STEWARD, path, which, env=environment)
+
+    steward = await begin("first")
+    try:
+        async with running([SocketLink(path) for _ in range(2)]) as workers:
+            while not all(worker.shared.reached for worker in workers):
+                await asyncio.gather(*(worker.shared.answer() for worker in workers))
+            leases = [await workers[0].acquire() for _ in range(2)]
+            steward.kill()
+            await steward.wait()
+            while any(worker.shared.reached for worker in workers):
+                await asyncio.gather(*(worker.shared.answer() for worker in workers))
+            steward = await begin("again")
+            while not all(worker.shared.reached for worker in workers):
+                await asyncio.gather(*(worker.shared.answer() for worker in workers))
+            await workers[1].acquire()
+            waiting = asyncio.create_task(workers[1].acquire())
+            await workers[1].shared.answer()
+            assert not waiting.done()
+            workers[0].settle(leases[0])
+            await waiting
+    finally:
+        steward.kill()
+        await steward.wait()
 
 
 async def test_without_redis_a_worker_goes_on_with_its_part_or_refuses(
