@@ -134,7 +134,8 @@ MEANING = {
     "Account.key": "The API key or bearer token",
     "Account.base_url": "Instead of the provider's; the string that the provider's official SDK takes",
     "Account.weight": "Its share among the accounts that could take a call",
-    "Account.max_in_flight": "Calls at a time. Learned from the provider's refusals where not given, as `rpm` and `tpm`",
+    "Account.max_in_flight": "Calls at a time. Learned from the provider's refusals where not given, as `rpm` and "
+    "`tpm`",
     "Account.rpm": "Requests in any 60 seconds",
     "Account.tpm": "Tokens in any 60 seconds, input and output: estimated when a call starts, set right when it ends",
     "Account.daily_usd": "What it may spend in a day (UTC); needs known prices",

@@ -21,6 +21,7 @@ from dragoman.accounts.links import Link, RedisLink, SocketLink, serve_steward
 from dragoman.accounts.queue import Ticket
 from dragoman.accounts.shared import Shared
 from dragoman.accounts.shares import Shares
+from dragoman.accounts.steward import Report
 
 LIMITS = Limits(max_in_flight=3, rpm=1000, tpm=10**6, daily=200 * DOLLAR)
 
@@ -40,11 +41,12 @@ class Worker:
         for ticket in self.desk.answered():
             if isinstance(ticket.waker, asyncio.Future) and not ticket.waker.done():
                 ticket.waker.set_result(ticket.answer)
+        self.shared.nudge()
 
     async def acquire(self, tokens: int = 1) -> Lease:
         want = Want(roster=self.roster, deadline=clock() + 30, input_tokens=tokens)
         answer = self.desk.acquire(want, clock())
-        self.shared.nudge()
+        self.after()
         if isinstance(answer, Ticket):
             answer.waker = asyncio.get_running_loop().create_future()
             answer = await answer.waker
@@ -54,7 +56,6 @@ class Worker:
     def settle(self, lease: Lease, outcome: Outcome | None = None) -> None:
         self.desk.settle(lease, outcome or Outcome(tokens_in=lease.tokens, cost=lease.cost), clock())
         self.after()
-        self.shared.nudge()
 
     def holds(self, name: str) -> float:
         return next(share.held for share in self.shares.shown("a", clock()) if share.limit == name)
@@ -105,6 +106,27 @@ async def test_no_limit_is_exceeded_and_every_worker_gets_its_turn(links: list[L
 
         await asyncio.gather(*(call(i % 3) for i in range(150)))
         assert most == 3 and served == [50, 50, 50]
+
+
+async def test_who_waits_in_vain_costs_little(links: list[Link]) -> None:
+    """Each look for something to say ends in `after`, which nudges: that must not make it go round and round."""
+    async with running(links, limits=Limits(max_in_flight=1)) as workers:
+        lease = await workers[0].acquire()
+        waiting = asyncio.create_task(workers[1].acquire())
+        reports, report = 0, workers[1].shares.report
+
+        def counted(now: float, run: str) -> Report | None:
+            nonlocal reports
+            reports += 1
+            return report(now, run)
+
+        workers[1].shares.report = counted  # type: ignore[method-assign]
+        began = clock()
+        while clock() < began + 0.5:
+            await workers[1].shared.answer()
+        assert reports < 40
+        workers[0].settle(lease)
+        await waiting
 
 
 async def test_one_slot_goes_round(links: list[Link]) -> None:

@@ -16,7 +16,8 @@ from dragoman.accounts.steward import TTL
 
 log = logging.getLogger("dragoman")
 FENCE = 0.75 * TTL  # seconds without an answer after which a worker goes by its policy: before it is taken for dead
-SPACING = 0.002  # seconds between two reports
+SPACING = 0.002  # seconds between two reports, at least
+_COST = 9  # times as long as a look for something to say took, nothing is looked for
 RETRY = 0.2  # seconds between two tries to connect
 
 
@@ -40,6 +41,8 @@ class Shared:
         self._degrade = degrade
         self._answered = float("-inf")
         self._sent = -1.0
+        self._next = 0.0  # when to look for something to say again
+        self._looking = False
         self._wake = asyncio.Event()
         self._answers: list[asyncio.Future[None]] = []
         self._task: asyncio.Task[None] | None = None
@@ -77,7 +80,7 @@ class Shared:
 
     def nudge(self) -> None:
         """Call it after each step of the desk: whatever is urgent is said at once."""
-        if self.shares.hungry:
+        if self.shares.hungry and not self._looking:
             self._wake.set()
 
     async def answer(self) -> None:
@@ -113,7 +116,7 @@ class Shared:
                 else:
                     await self._pause()
                     self._look()
-                await asyncio.sleep(max(0.0, self._sent + SPACING - self._clock()))
+                await asyncio.sleep(max(0.0, self._next - self._clock()))
         except LinkError as error:
             if self.reached:
                 log.error("the shared limits' steward is away: %s", error)
@@ -122,10 +125,12 @@ class Shared:
 
     async def _report(self) -> bool:
         """Whether there was anything to say."""
-        report = self.shares.report(self._clock(), self._link.run)
+        began = self._clock()
+        report = self.shares.report(began, self._link.run)
+        self._sent = self._clock()
+        self._next = self._sent + max(SPACING, _COST * (self._sent - began))
         if report is None:
             return False
-        self._sent = self._clock()
         reply = await self._link.exchange(report)
         self._answered = self._sent
         if not self.reached and reply.workers and not reply.quiet:
@@ -144,12 +149,13 @@ class Shared:
 
     def _look(self) -> None:
         """Serves whom the share, or time, lets go."""
-        now = self._clock()
+        now, self._looking = self._clock(), True
         if self._away:
             self.shares.away(now, self._degrade)
         else:
             self.shares.look(now)
         self._after()
+        self._looking = False
 
     async def _pause(self) -> None:
         """Until there may be something to say."""
