@@ -114,7 +114,11 @@ MEANING = {
     "State.dir": "Folder of the journal, the embedded database and the files that workers share",
     "State.database": '`"sqlite"` (a file in `dir`), or `"postgresql://user:password@host/name"` (needs '
     "`dragoman[postgres]`)",
-    "State.shared": '*Not yet*: each process keeps limits and cooldowns for itself (`"memory"`)',
+    "State.shared": 'Where workers share limits, budgets and rests: `"memory"`, those of one host; or a Redis or '
+    'Valkey, for any number of hosts: `"redis://[user:password@]host[:6379][/db]"`, `"rediss://…"` (TLS), '
+    '`"unix://path"`',
+    "State.shared_fallback": "While that is away: each worker goes on with its part of each limit (`degrade`), or "
+    "calls are refused with 503 (`refuse`); see [Operating](operating.md)",
     "State.keep_days": "Ledger rows older than this are dropped",
     "Access.mode": "Whether callers need a gateway key",
     "Access.admin_key": "A key for `/dragoman/v1`, beside those made with `dragoman keys create --admin`",
@@ -130,7 +134,8 @@ MEANING = {
     "Account.key": "The API key or bearer token",
     "Account.base_url": "Instead of the provider's; the string that the provider's official SDK takes",
     "Account.weight": "Its share among the accounts that could take a call",
-    "Account.max_in_flight": "Calls at a time; where not given, learned from refusals, as `rpm` and `tpm`",
+    "Account.max_in_flight": "Calls at a time. Learned from the provider's refusals where not given, as `rpm` and "
+    "`tpm`",
     "Account.rpm": "Requests in any 60 seconds",
     "Account.tpm": "Tokens in any 60 seconds, input and output: estimated when a call starts, set right when it ends",
     "Account.daily_usd": "What it may spend in a day (UTC); needs known prices",

@@ -107,7 +107,11 @@ def test_the_example_of_the_contract_is_read() -> None:
         ('[[accounts]]\nname = "a"', "accounts[0].provider: is required"),
         ('[[models]]\nname = "m"', "models[0].targets: is required"),
         ("[server]\nprot = 1", "server.prot: no such key: did you mean port?"),
-        ("[state]\nzzz = 1", "state.zzz: no such key: the known ones are database, dir, keep_days, shared"),
+        (
+            "[state]\nzzz = 1",
+            "state.zzz: no such key: the known ones are database, dir, keep_days, shared, shared_fallback",
+        ),
+        ('[state]\nshared = "localhost:6379"', 'state.shared: expected "memory", or a URL that begins with redis://'),
         ("sever = 1", "sever: no such key: did you mean server?"),
         (ACCOUNT + "max_inflight = 1", "accounts[0].max_inflight: no such key: did you mean max_in_flight?"),
         (ACCOUNT + "[accounts.timeouts]\ntotl = 1", "accounts[0].timeouts.totl: no such key: did you mean total?"),

@@ -84,7 +84,8 @@ class Server(Struct, forbid_unknown_fields=True, kw_only=True):
 class State(Struct, forbid_unknown_fields=True, kw_only=True):
     dir: str = "~/.local/state/dragoman"
     database: str = "sqlite"
-    shared: str = "memory"
+    shared: str = "memory"  # or where the Redis is
+    shared_fallback: Literal["degrade", "refuse"] = "degrade"
     keep_days: Positive = 400  # ledger rows older than this are dropped
 
     @property
@@ -365,6 +366,8 @@ def _problems(config: Config) -> list[str]:
     for i, route in enumerate(config.routes):
         unknown = [name for name in route.models if name not in known and "/" not in name]
         problems += [f'routes[{i}].models: no model is named "{name}": declare it in [[models]]' for name in unknown]
+    if config.state.shared != "memory" and not config.state.shared.startswith(("redis://", "rediss://", "unix://")):
+        problems.append('state.shared: expected "memory", or a URL that begins with redis://, rediss:// or unix://')
     if bool(config.server.tls_cert) != bool(config.server.tls_key):
         problems.append("server.tls_cert and server.tls_key: give both or none")
     return problems

@@ -147,8 +147,16 @@ def test_yesterday_does_not_count_today() -> None:
 
 def test_money_held_back_for_requests_in_flight_counts() -> None:
     limiter, who = Limiter(), Principal(id="k", budget=10)
-    limiter.admit(who, T0, reserve=6)
-    limiter.reserve(who, 4)
+    limiter.admit(who, T0)
+    limiter.reserve(who, 6, T0)
+    limiter.admit(who, T0)
+    with pytest.raises(Refused) as held:
+        limiter.reserve(who, 5, T0)
+    assert (held.value.kind, held.value.retry_after) == ("rate_limited", 1.0)  # some of it may come back
+    with pytest.raises(Refused) as spent:
+        limiter.reserve(who, 11, T0)
+    assert spent.value.kind == "budget_spent"
+    limiter.reserve(who, 4, T0)
     assert refusal(limiter, who, T0)
     limiter.settle(who, T0, cost=1, reserved=10)
     assert refusal(limiter, who, T0) is None and limiter.spent(who, T0) == 1

@@ -2,7 +2,12 @@
 
 import pytest
 
-_FEW = {"seed": 1, "saturated_seed": 50, "outage_seed": 20}  # each further kind of scenario runs this part of the seeds
+_FEW = {
+    "seed": 1,
+    "saturated_seed": 50,
+    "outage_seed": 20,
+    "house_seed": 5,
+}  # each kind of scenario runs one in so many of the seeds
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

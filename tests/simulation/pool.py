@@ -36,9 +36,9 @@ class CheckedDesk(Desk):
 class PoolPolicy:
     """Dragoman's pool."""
 
-    def __init__(self, fleet: Fleet, checked: bool = True, lease_seconds: float = 60.0) -> None:
+    def __init__(self, fleet: Fleet, checked: bool = True, lease_seconds: float = 60.0, shared: bool = False) -> None:
         self.fleet = fleet
-        self.desk = (CheckedDesk if checked else Desk)(fleet.rng.random, lease_seconds=lease_seconds)
+        self.desk = (CheckedDesk if checked else Desk)(fleet.rng.random, lease_seconds=lease_seconds, shared=shared)
         self.now = fleet.now
         for truth in fleet.plan.truths:
             known = truth.name in fleet.plan.declared

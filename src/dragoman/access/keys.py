@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec import Struct
 
-from dragoman.access.principal import Period, Principal
+from dragoman.access.principal import Principal
+from dragoman.accounts.periods import Period
 from dragoman.config import Secret, State
 
 if TYPE_CHECKING:

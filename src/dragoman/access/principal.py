@@ -1,10 +1,8 @@
 """Who a gateway key stands for, and what that one may."""
 
-from typing import Literal, TypeAlias
-
 from msgspec import Struct
 
-Period: TypeAlias = Literal["day", "month"]
+from dragoman.accounts.periods import Period
 
 
 class Principal(Struct, frozen=True, kw_only=True):

@@ -8,7 +8,7 @@ from msgspec import Struct, field
 from dragoman.accounts.cooldown import Cooldown, Host
 from dragoman.accounts.health import Health
 from dragoman.accounts.lease import Lease, Want
-from dragoman.accounts.limits import NEVER, Allowance, Ceiling, Limits, Purse, Window
+from dragoman.accounts.limits import NEVER, Allowance, Ceiling, Limits, Purse, Window, within
 from dragoman.accounts.ratelimits import Rate, Resource
 
 Order = tuple[int, float, int]  # of one that waits: priority, virtual time, arrival
@@ -35,11 +35,13 @@ class AccountCapacity:
     """One account. `serving`: whether new calls may go there (not drained, disabled or removed)."""
 
     __slots__ = (
-        "claim", "concurrency", "cooldown", "failed", "host", "in_flight", "last_error", "name", "purse", "requests",
-        "seats", "served", "serving", "spec", "tokens",
+        "claim", "concurrency", "cooldown", "failed", "host", "in_flight", "last_error", "name", "parts", "pressed",
+        "purse", "requests", "seats", "served", "serving", "share", "shared", "slots", "spec", "tokens",
     )  # fmt: skip
 
-    def __init__(self, spec: AccountSpec, host: Host) -> None:
+    def __init__(self, spec: AccountSpec, host: Host, shared: bool = False) -> None:
+        """`shared`: its limits hold for several workers together. This one may use nothing then until it is granted
+        a share; `parts` is how many workers there are."""
         limits = spec.limits
         self.name = spec.name
         self.spec = spec
@@ -47,10 +49,21 @@ class AccountCapacity:
         self.cooldown = Cooldown()
         self.serving = True
         self.in_flight = 0
-        self.concurrency: float = limits.max_in_flight or NEVER
+        self.shared = shared
+        self.parts = 1
+        self.pressed = False  # other workers wait: a slot that is given back leaves the share
+        self.slots: float = limits.max_in_flight or NEVER
+        self.share = 0.0 if shared else NEVER  # of the slots
+        self.concurrency = within(self.slots, self.share)
         self.requests = None if limits.rpm is None else Window(limits.rpm)
         self.tokens = None if limits.tpm is None else Window(limits.tpm)
         self.purse = Purse(limits.daily, limits.monthly) if limits.daily or limits.monthly else None
+        if shared:
+            for window in (self.requests, self.tokens):
+                if window is not None:
+                    window.grant(0.0)
+            if self.purse is not None:
+                self.purse.share = [0.0, 0.0]
         self.claim: Order | None = None
         self.seats: dict[str, SeatCapacity] = {}
         self.served = 0
@@ -63,13 +76,18 @@ class AccountCapacity:
             seat = self.seats[model] = SeatCapacity(self, model, self.spec.models.get(model, Limits()))
         return seat
 
+    def grant(self, slots: float) -> None:
+        """This worker's share of the slots is another from now on."""
+        self.share = slots
+        self.concurrency = within(self.slots, slots)
+
 
 class SeatCapacity:
     """One model of one account. `price`: pico-dollars for a token in and out, for the account's budget."""
 
     __slots__ = (
-        "_best", "_declared", "_taken", "_told", "account", "claim", "concurrency", "cooldown", "health", "in_flight",
-        "model", "parallel", "price", "rate", "requests", "tokens", "volume",
+        "_best", "_taken", "_told", "account", "claim", "concurrency", "cooldown", "declared", "health", "in_flight",
+        "model", "others", "parallel", "pressed", "price", "rate", "requests", "share", "tokens", "volume",
     )  # fmt: skip
 
     def __init__(self, account: AccountCapacity, model: str, limits: Limits) -> None:
@@ -82,11 +100,17 @@ class SeatCapacity:
         self.price = (0, 0)
         self.requests = _window(limits.rpm)
         self.tokens = _window(limits.tpm)
-        self._declared = limits
+        self.declared = limits
         self.parallel = Ceiling(limits.max_in_flight or NEVER)  # learned limits, by what the provider refuses
         self.rate = Ceiling(self.requests.limit)
         self.volume = Ceiling(self.tokens.limit)
-        self.concurrency = self.parallel.value
+        self.others = [0.0, 0.0, 0.0]  # in flight, requests and tokens of the last minute, of the other workers
+        self.share = 0.0 if account.shared else NEVER  # of the slots
+        self.pressed = False
+        if account.shared:
+            self.requests.grant(0.0)
+            self.tokens.grant(0.0)
+        self.concurrency = within(self.parallel.whole, self.share)
         self._best = [0.0, 0.0, 0.0]  # the most in flight, requests and tokens a minute that it ever took
         self._told: dict[Resource, Allowance] = {}
         self._taken = (0.0, 0.0, 0.0, 0.0)  # since ever, by resource
@@ -123,7 +147,7 @@ class SeatCapacity:
             window = account.tokens
             if window.used + tokens > window.limit and not window.room(tokens, now):
                 return 0
-        if account.purse is not None and account.purse.opens(self.estimate(want), now) > now:
+        if account.purse is not None and not account.purse.room(self.estimate(want), now):
             return 0
         if self._told:
             for resource, allowance in self._told.items():
@@ -164,6 +188,43 @@ class SeatCapacity:
         told = any(r != "requests" and a.opens(_amount(r, want), now) > now for r, a in self._told.items())
         return self if told else None
 
+    def short(self, want: Want, now: float) -> dict[str, float] | None:
+        """What `want` needs of the limits that the workers share, where a larger share of them is all it waits for;
+        None where it waits for something else, or for nothing. Names as in `shares.Meter`."""
+        account, tokens = self.account, want.input_tokens + want.output_tokens
+        cooldowns = (self.cooldown, account.cooldown, account.host.cooldown)
+        if not account.serving or not all(cooldown.allows(now) for cooldown in cooldowns):
+            return None
+        needs: dict[str, float] = {}
+        lacks = False
+        for name, owner, whole in (
+            ("slots", account, account.slots), (f"slots|{self.model}", self, self.parallel.whole),
+        ):  # fmt: skip
+            if whole < NEVER:
+                if owner.in_flight >= whole:
+                    return None
+                lacks = lacks or owner.in_flight >= owner.concurrency
+                needs[name] = 1.0
+        for name, window, amount in (
+            ("requests", account.requests, 1), (f"requests|{self.model}", self.requests, 1),
+            ("tokens", account.tokens, tokens), (f"tokens|{self.model}", self.tokens, tokens),
+        ):  # fmt: skip
+            if window is not None and window.whole < NEVER:
+                if not window.room(amount, now):
+                    if window.opens(amount, now) > now:
+                        return None
+                    lacks = True
+                needs[name] = min(float(amount), window.whole)
+        if account.purse is not None:
+            cost = self.estimate(want)
+            if account.purse.opens(cost, now) > now:
+                return None
+            lacks = lacks or account.purse.short(cost)
+            needs |= dict.fromkeys(account.purse.names(now), float(cost))
+        if any(not allowance.room(_amount(resource, want), now) for resource, allowance in self._told.items()):
+            return None
+        return needs if lacks else None
+
     def wakes(self) -> bool:
         """Whether the next call is a probe."""
         return bool(self.cooldown.state or self.account.cooldown.state or self.account.host.cooldown.state)
@@ -174,12 +235,18 @@ class SeatCapacity:
 
     def pace(self) -> float:
         """Calls a second that it can bring to an end, as far as known; infinite where nothing limits it."""
-        paces = [window.limit / 60 for window in (self.requests, self.account.requests) if window is not None]
+        account, parts = self.account, self.account.parts
+
+        def rate(window: Window) -> float:  # by what this worker holds, or would if all wanted the same
+            return max(window.limit, window.whole / parts) / 60
+
+        paces = [rate(window) for window in (self.requests, account.requests) if window is not None]
         each = self.health.tokens
         if each:
-            paces += [window.limit / 60 / each for window in (self.tokens, self.account.tokens) if window is not None]
+            paces += [rate(window) / each for window in (self.tokens, account.tokens) if window is not None]
         if self.health.seconds:
-            paces.append(min(self.concurrency, self.account.concurrency) / self.health.seconds)
+            own, shared = min(self.concurrency, account.concurrency), min(self.parallel.whole, account.slots)
+            paces.append(max(own, shared / parts) / self.health.seconds)
         return min(paces)
 
     # -- what it takes ------------------------------------------------------------------------------------------------
@@ -214,8 +281,13 @@ class SeatCapacity:
         )  # fmt: skip
 
     def give_back(self) -> None:
+        account = self.account
         self.in_flight -= 1
-        self.account.in_flight -= 1
+        account.in_flight -= 1
+        if self.pressed:
+            self.grant(self.in_flight)
+        if account.pressed:
+            account.grant(account.in_flight)
 
     # -- what it learns -----------------------------------------------------------------------------------------------
 
@@ -232,35 +304,56 @@ class SeatCapacity:
                 if allowance is None:
                     allowance = self._told[rate.resource] = Allowance()
                 left = max(0.0, rate.remaining - max(0.0, since))
+                if self.account.parts > 1:
+                    left *= self._part(at)
                 allowance.told(left, rate.limit, now + rate.reset, rate.refills, now)
             if rate.limit and rate.window and rate.window <= 60:
                 self._limit(rate.resource, rate.limit * 60.0 / rate.window)
 
+    def _part(self, resource: int) -> float:
+        """The part of what is left, by a provider's word to this worker, that the others leave to it: as large as its
+        part of the last minute's use."""
+        at, window = (1, self.requests) if resource == 0 else (2, self.tokens)
+        mine = window.used + 1
+        return mine / (mine + self.others[at])
+
     def _limit(self, resource: Resource, limit: float) -> None:
         if resource == "requests":
-            self.rate.most = min(limit, self._declared.rpm or NEVER)
+            self.rate.most = min(limit, self.declared.rpm or NEVER)
             self.rate.value = min(self.rate.value, self.rate.most)
-            self.requests.limit = self.rate.whole
+            self.requests.bound(self.rate.whole)
         elif resource == "tokens":
-            self.volume.most = min(limit, self._declared.tpm or NEVER)
+            self.volume.most = min(limit, self.declared.tpm or NEVER)
             self.volume.value = min(self.volume.value, self.volume.most)
-            self.tokens.limit = max(1.0, self.volume.value)
+            self.tokens.bound(max(1.0, self.volume.value))
+
+    def grant(self, slots: float) -> None:
+        """This worker's share of the slots is another from now on."""
+        self.share = slots
+        self.concurrency = within(self.parallel.whole, slots)
+
+    def learned(self) -> None:
+        """The ceilings have moved."""
+        self.concurrency = within(self.parallel.whole, self.share)
+        self.requests.bound(self.rate.whole)
+        self.tokens.bound(max(1.0, self.volume.value))
 
     def accepted(self, lease: Lease) -> None:
         """The provider took a call: what is under way is no more than it takes."""
-        used, best = (self.in_flight, self.requests.used, self.tokens.used), self._best
+        others, best = self.others, self._best
+        used = (self.in_flight + others[0], self.requests.used + others[1], self.tokens.used + others[2])
         for i in (0, 1, 2):
             if used[i] > best[i]:  # noqa: PLR1730 - a call of max costs more than all the rest
                 best[i] = used[i]
         if self.parallel.value < self.parallel.most:
             self.parallel.accepted(used[0], 0.4 / self.parallel.value)
-            self.concurrency = self.parallel.whole
+            self.concurrency = within(self.parallel.whole, self.share)
         if self.rate.value < self.rate.most:
             self.rate.accepted(used[1], 0.2)
-            self.requests.limit = self.rate.whole
+            self.requests.bound(self.rate.whole)
         if self.volume.value < self.volume.most:
             self.volume.accepted(used[2], 0.2 * lease.tokens)
-            self.tokens.limit = self.volume.value
+            self.tokens.bound(self.volume.value)
 
     def refused(self, lease: Lease, limited: str | None, now: float) -> None:
         """The provider said 429, or that it is overloaded: lowers the ceiling that is to blame. Where it did not say
@@ -269,7 +362,11 @@ class SeatCapacity:
         answer."""
         self.requests.room(1, now)  # drops what has left the window
         self.tokens.room(1, now)
-        used = (self.in_flight - 1.0, self.requests.used - 1, self.tokens.used - lease.tokens)
+        others = self.others
+        used = (
+            self.in_flight - 1.0 + others[0], self.requests.used - 1 + others[1],
+            self.tokens.used - lease.tokens + others[2],
+        )  # fmt: skip
         shares = [taken / best if best else 1.0 for taken, best in zip(used, self._best, strict=True)]
         bar = _FAR if limited else max(0.97 * max(shares), _FAR)
         keeps = (1.0 if limited is None else 0.9, 0.95, 0.95)  # what was under way beside it is known to be taken
@@ -283,9 +380,7 @@ class SeatCapacity:
                 ceiling.refused(used[at], lease.at, now, keeps[at])
         if not blamed:
             self._best = [0.9 * best for best in self._best]  # should it go on, what was once taken counts for less
-        self.concurrency = self.parallel.whole
-        self.requests.limit = self.rate.whole
-        self.tokens.limit = max(1.0, self.volume.value)
+        self.learned()
 
 
 def _amount(resource: Resource, want: Want) -> int:

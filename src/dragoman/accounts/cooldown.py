@@ -71,6 +71,7 @@ RULES: dict[str, Rule] = {
 BREAKER = Rule("host", 1.0, 30.0)
 TRIPS = 5  # failures in a row, of any account, that open a host's breaker
 JITTER, MOST_JITTER = 0.1, 0.5  # a rest is longer by up to this share, and so many seconds, never shorter
+PROBE = 0.5  # seconds that a worker leaves another one's rest to it to end, by a probe of its own
 LONGEST = 86400.0  # seconds: nobody is believed who asks for more
 
 
@@ -136,6 +137,14 @@ class Cooldown:
         self.state = NEXT["proved"][self.state]
         self.strikes, self.soft, self.kind, self.until = 0, False, "", 0.0
         return True
+
+    def heard(self, kind: str, until: float, strikes: int, now: float) -> None:
+        """Another worker says that it rests. Its word counts where it is longer than ours; who is told of a rest lets
+        whoever found it probe first."""
+        if self.state == OPEN or until > self.until:
+            self.state = NEXT["failed"][self.state]
+            self.kind, self.until, self.began = kind, until + PROBE, now
+            self.strikes, self.soft = max(self.strikes, strikes), strikes <= RULES.get(kind, BREAKER).soft
 
     def dropped(self) -> None:
         """The probe ended without a verdict."""

@@ -14,7 +14,7 @@ comes may take what is free, and whoever waits is never overtaken by it.
 
 import itertools
 from bisect import insort
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from msgspec import Struct
 
@@ -45,14 +45,17 @@ class Desk:
 
     def __init__(
         self, draw: Callable[[], float], *, lease_seconds: float = 900.0, max_waiting: int = 1000,
-        retries: RetryBudget | None = None,
+        retries: RetryBudget | None = None, shared: bool = False,
     ) -> None:  # fmt: skip
         """`draw` gives random numbers in 0..1. A lease that is neither settled nor renewed for `lease_seconds`
-        is taken back: its holder is dead."""
+        is taken back: its holder is dead. `shared`: the limits hold for several workers together; this one uses of them
+        what it is granted (see `shares`)."""
         self.accounts: dict[str, AccountCapacity] = {}
         self.queue = Queue()
         self.retries = retries or RetryBudget()
         self.max_waiting = max_waiting
+        self.shared = shared
+        self.news: dict[str, Cooldown] = {}  # rests that began or ended, which the other workers are to hear of
         self._draw = draw
         self._lease_seconds = lease_seconds
         self._hosts: dict[str, Host] = {}
@@ -72,7 +75,7 @@ class Desk:
         if former is not None:
             self.remove(spec.name, now)
         host = self._hosts.setdefault(spec.host, Host(spec.host))
-        self.accounts[spec.name] = AccountCapacity(spec, host)
+        self.accounts[spec.name] = AccountCapacity(spec, host, self.shared)
 
     def remove(self, name: str, now: float) -> None:
         """Nothing new goes there; what is under way comes to its end."""
@@ -93,12 +96,44 @@ class Desk:
     def wake(self, name: str, now: float) -> None:
         """Ends an account's rests by hand: after a test that went well, or a new key."""
         account = self.accounts[name]
-        account.cooldown = Cooldown()
-        for seat in account.seats.values():
-            seat.cooldown = Cooldown()
+        account.cooldown = self.news[f"account|{name}"] = Cooldown()
+        for model, seat in account.seats.items():
+            seat.cooldown = self.news[f"seat|{name}|{model}"] = Cooldown()
             seat.health.recovered()
         self._dirty.add(account)
         self._dispatch(now)
+
+    def cooldowns(self, name: str) -> tuple[Cooldown | None, list[AccountCapacity]]:
+        """What rests by that name (as in `news`), and whose accounts rest with it."""
+        kind, _, rest = name.partition("|")
+        if kind == "host":
+            host = self._hosts.get(rest)
+            accounts = [account for account in self.accounts.values() if account.host is host]
+            return host.cooldown if host is not None else None, accounts
+        of, _, model = rest.partition("|")
+        account = self.accounts.get(of)
+        if account is None:
+            return None, []
+        return account.cooldown if kind == "account" else account.seat(model).cooldown, [account]
+
+    def heard(self, name: str, kind: str, seconds: float, strikes: int, now: float) -> None:
+        """Another worker found that something rests for so long (0: rests no more). Our own newer word stays."""
+        cooldown, accounts = self.cooldowns(name)
+        if cooldown is None or name in self.news:
+            return
+        if seconds > 0:
+            cooldown.heard(kind, now + seconds, strikes, now)
+        elif not cooldown.proved(now):
+            return
+        self._dirty.update(accounts)
+        for account in accounts:
+            self._refuse_hopeless(account, now)
+        self._dispatch(now)
+
+    def granted(self, names: Iterable[str], now: float) -> None:
+        """The shares of these accounts have changed: serves whoever can go now."""
+        self._dirty.update(account for name in names if (account := self.accounts.get(name)) is not None)
+        self._advance(now)
 
     def roster(self, tiers: Sequence[Sequence[Candidate]]) -> Roster:
         """Who can serve a model, in order of preference. Keep it: it remembers, and those who wait with the same roster
@@ -276,6 +311,7 @@ class Desk:
             if cooldown.strikes and cooldown.proved(lease.at):
                 seat.health.recovered()
                 self._host_changed(account.host)
+                self._tell(seat, cooldown)
 
     def _failed(self, lease: Lease, outcome: Outcome, now: float) -> None:
         seat, rule, kind = lease.seat, RULES[outcome.kind or ""], outcome.kind or ""
@@ -289,6 +325,7 @@ class Desk:
             seat.refused(lease, limited, now)
         cooldown = account.cooldown if rule.scope == "account" else seat.cooldown
         cooldown.failed(kind, rule, now, since=lease.at, draw=self._draw(), retry_after=outcome.retry_after)
+        self._tell(seat, cooldown)
         for probed in lease.probes:
             if probed is not cooldown and probed.state == PROBING:
                 probed.dropped()
@@ -296,13 +333,27 @@ class Desk:
         if not rule.host:
             if account.host.proved(lease.at):  # it answers, whatever it says
                 self._host_changed(account.host)
+                self._tell(seat, account.host.cooldown)
             self._refuse_hopeless(account, now)
         elif account.host.failed(now, lease.at, self._draw()):
+            self._tell(seat, account.host.cooldown)
             for other in self.accounts.values():
                 if other.host is account.host:
                     self._refuse_hopeless(other, now)
         else:
             self._refuse_hopeless(account, now)
+
+    def _tell(self, seat: SeatCapacity, cooldown: Cooldown) -> None:
+        if not self.shared:
+            return
+        account = seat.account
+        if cooldown is seat.cooldown:
+            name = f"seat|{account.name}|{seat.model}"
+        elif cooldown is account.cooldown:
+            name = f"account|{account.name}"
+        else:
+            name = f"host|{account.host.name}"
+        self.news[name] = cooldown
 
     def _expire(self, now: float) -> None:
         """Takes back the leases whose holders are dead. What they took of the windows stays taken."""

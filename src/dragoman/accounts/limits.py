@@ -10,24 +10,31 @@ from collections import deque
 
 from msgspec import Struct
 
-from dragoman.access.limits import period_end
+from dragoman.accounts.periods import period_end, period_start
 
 MINUTE = 60.0
 SLOTS = 240  # a window is counted in so many slots: at most 1/240 of it is held too long, nothing ever too short
 NEVER = math.inf
 
 
+def within(whole: float, share: float) -> float:
+    """What this worker may use of a limit: its share, where there is a limit at all."""
+    return share if share < whole < NEVER else whole
+
+
 class Window:
-    """At most `limit` of something in any `seconds`.
+    """At most `limit` of something in any `seconds`: this worker's share of the `whole`.
 
     `used` is what was taken and has not been seen to leave yet: never too little. `used + amount <= limit` thus says
     that there is room, and only where it fails need `room` be asked.
     """
 
-    __slots__ = ("_ends", "_slot", "_slots", "_step", "limit", "seconds", "used")
+    __slots__ = ("_ends", "_slot", "_slots", "_step", "limit", "pressed", "seconds", "share", "used", "whole")
 
     def __init__(self, limit: float, seconds: float = MINUTE) -> None:
-        self.limit = limit
+        self.limit = self.whole = limit
+        self.share = NEVER
+        self.pressed = False  # other workers wait: what leaves the window leaves the share
         self.seconds = seconds
         self.used = 0.0
         self._step = seconds / SLOTS
@@ -35,23 +42,38 @@ class Window:
         self._slot = [0.0, 0.0]  # the one that is filled now
         self._ends = 0.0
 
+    def bound(self, whole: float) -> None:
+        """The limit is another from now on."""
+        self.whole = whole
+        self.limit = within(whole, self.share)
+
+    def grant(self, share: float) -> None:
+        """This worker's share is another from now on."""
+        self.share = share
+        self.limit = within(self.whole, share)
+
     def room(self, amount: float, now: float) -> bool:
         """Whether `amount` fits now. What is more than the whole limit fits into an empty window."""
         slots = self._slots
         while slots and slots[0][0] <= now:
             self.used -= slots.popleft()[1]
-        return self.used + amount <= self.limit or not slots
+            if self.pressed:
+                self.grant(self.used)
+        return self.used + amount <= self.limit or (not slots and self.limit >= self.whole)
 
     def opens(self, amount: float, now: float) -> float:
-        """When `amount` will fit, if nothing else is taken until then; `now` where it does already."""
+        """When `amount` will fit, if nothing else is taken until then; `now` where it does already, or where nothing
+        but a larger share is missing."""
         if self.used + amount <= self.limit or self.room(amount, now):
             return now
-        left = self.used
-        for leaves, held in self._slots:
+        left, slots = self.used, self._slots
+        if left + amount <= self.whole or not slots:
+            return now
+        for leaves, held in slots:
             left -= held
-            if left + amount <= self.limit:
+            if left + amount <= self.whole:
                 return leaves
-        return self._slots[-1][0]
+        return slots[-1][0]
 
     def take(self, amount: float, now: float) -> list[float]:
         """Counts `amount` at `now`. The entry is for `correct`."""
@@ -62,6 +84,8 @@ class Window:
         slots = self._slots
         while slots and slots[0][0] <= now:
             self.used -= slots.popleft()[1]
+            if self.pressed:
+                self.grant(self.used)
         self._ends = (now // self._step + 1) * self._step
         entry = self._slot = [self._ends + self.seconds, amount]
         slots.append(entry)
@@ -72,6 +96,8 @@ class Window:
         if entry[0] > now:
             entry[1] += more
             self.used += more
+            if self.pressed and more < 0:
+                self.grant(self.used)
 
 
 class Ceiling:
@@ -82,11 +108,12 @@ class Ceiling:
     never goes above `most`.
     """
 
-    __slots__ = ("_calm", "_since", "most", "value")
+    __slots__ = ("_calm", "_since", "cut", "most", "value")
 
     def __init__(self, most: float = NEVER) -> None:
         self.most = most
         self.value = most
+        self.cut = False  # lowered since the other workers were last told
         self._since = -NEVER
         self._calm = 0  # calls taken near the ceiling since the last refusal
 
@@ -99,7 +126,7 @@ class Ceiling:
         """The provider refused at `used`. `began`: when the refused call was made; what was on its way when the ceiling
         was lowered says nothing new."""
         if began >= self._since:
-            self._since, self._calm = now, 0
+            self._since, self._calm, self.cut = now, 0, True
             self.value = min(self.value, max(1.0, used * keep))
 
     def accepted(self, used: float, step: float) -> None:
@@ -107,6 +134,12 @@ class Ceiling:
         if self.value < self.most and used >= 0.8 * self.whole:
             self._calm += 1
             self.value = min(self.most, self.value + step * (1 + self._calm / self.value))
+
+    def heard(self, value: float, now: float) -> None:
+        """What all workers together have learned. Where another's call was refused, what is on its way is no news."""
+        if value < self.value:
+            self._since, self._calm = now, 0
+        self.value = min(self.most, value)
 
 
 class Allowance:
@@ -161,40 +194,70 @@ class Purse:
     """Money of a day and of a month (UTC): spent, and reserved by calls in flight. Pico-dollars, whole numbers.
 
     A call starts only if its whole estimate fits, so nothing is overspent but by what estimates fall short of. Times
-    are Unix seconds here.
+    are Unix seconds here. `share`: the money of the day and of the month that this worker may spend and reserve, in
+    all; `others`: what the other workers have spent or reserved of them. `share` is nothing when a period begins.
     """
 
-    __slots__ = ("_day_ends", "_month_ends", "daily", "monthly", "reserved", "today", "tomonth")
+    __slots__ = (
+        "_day_ends", "_month_ends", "daily", "largest", "monthly", "others", "reserved", "share", "today", "tomonth",
+    )  # fmt: skip
 
     def __init__(self, daily: int | None, monthly: int | None) -> None:
         self.daily, self.monthly = daily, monthly
         self.today = self.tomonth = self.reserved = 0
+        self.largest = 0  # call of late
+        self.share: list[float] | None = None
+        self.others = [0.0, 0.0]
         self._day_ends = self._month_ends = 0.0
+
+    def room(self, cost: int, now: float) -> bool:
+        """Whether `cost` fits now."""
+        return self.opens(cost, now) <= now and not self.short(cost)
+
+    def short(self, cost: int) -> bool:
+        """Whether more money has to be granted to this worker before it can spend `cost`."""
+        if self.share is None:
+            return False
+        day, month, held = self.today + self.reserved, self.tomonth + self.reserved, self.share
+        return (self.daily is not None and day + cost > held[0]) or (
+            self.monthly is not None and month + cost > held[1]
+        )
 
     def opens(self, cost: int, now: float) -> float:
         """When `cost` will fit: `now`, or when the day or the month ends. Never where it is more than a whole limit."""
-        self._turn(now)
+        self.turn(now)
         opens = now
         for limit, spent, ends in (
-            (self.daily, self.today, self._day_ends),
-            (self.monthly, self.tomonth, self._month_ends),
+            (self.daily, self.today + self.others[0], self._day_ends),
+            (self.monthly, self.tomonth + self.others[1], self._month_ends),
         ):
             if limit is not None and spent + self.reserved + cost > limit:
                 opens = max(opens, ends if cost <= limit else NEVER)
         return opens
 
+    def names(self, now: float) -> list[str]:
+        """What its limits are called among the workers that share them: each period's money is another's."""
+        day = [f"day|{period_start('day', now)}"] if self.daily is not None else []
+        return day + ([f"month|{period_start('month', now)}"] if self.monthly is not None else [])
+
     def reserve(self, cost: int) -> None:
         self.reserved += cost
+        self.largest = max(cost, self.largest * 9 // 10)
 
     def settle(self, reserved: int, cost: int, now: float) -> None:
         """Gives back what was reserved, and books what it cost, now."""
-        self._turn(now)
+        self.turn(now)
         self.reserved -= reserved
         self.today += cost
         self.tomonth += cost
 
-    def _turn(self, now: float) -> None:
+    def turn(self, now: float) -> None:
+        """A day or a month that has ended is nothing any more."""
         if now >= self._day_ends:
-            self.today, self._day_ends = 0, period_end("day", now)
+            self.today, self._day_ends, self.others[0] = 0, period_end("day", now), 0.0
+            if self.share is not None:
+                self.share[0] = 0.0
         if now >= self._month_ends:
-            self.tomonth, self._month_ends = 0, period_end("month", now)
+            self.tomonth, self._month_ends, self.others[1] = 0, period_end("month", now), 0.0
+            if self.share is not None:
+                self.share[1] = 0.0

@@ -32,6 +32,19 @@ class SeatView(Struct, frozen=True, kw_only=True):
     rest: RestView | None
 
 
+class ShareView(Struct, frozen=True, kw_only=True):
+    """What one worker holds of a limit that several share. `limit`: `slots`, `requests`, `tokens` (`|model`: of one
+    model alone), `day|…`, `month|…`. `used`: by this worker; `others`: by all others, as last heard. `wanted`: somebody
+    waits for more of it."""
+
+    limit: str
+    whole: float
+    held: float
+    used: float
+    others: float
+    wanted: bool
+
+
 class AccountView(Struct, frozen=True, kw_only=True):
     """An account as an operator sees it. Money in pico-dollars."""
 
@@ -80,11 +93,11 @@ def _seat_view(seat: SeatCapacity, now: float) -> SeatView:
     return SeatView(
         model=seat.model,
         in_flight=seat.in_flight,
-        max_in_flight=_known(seat.concurrency),
+        max_in_flight=_known(seat.parallel.whole),
         requests=int(seat.requests.used),
-        rpm=_known(seat.requests.limit),
+        rpm=_known(seat.requests.whole),
         tokens=int(seat.tokens.used),
-        tpm=_known(seat.tokens.limit),
+        tpm=_known(seat.tokens.whole),
         success=health.success,
         ttft=health.ttft,
         speed=health.speed,

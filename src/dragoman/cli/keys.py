@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from dragoman.access import keys
-from dragoman.access.principal import Period
+from dragoman.accounts.periods import Period
 from dragoman.cli.out import dollars, moment, print_json, print_table
 from dragoman.cli.settings import AsJson, ConfigFile, settings
 from dragoman.cli.times import point

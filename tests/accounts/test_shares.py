@@ -1,0 +1,268 @@
+"""Workers' sides of shared limits against a steward, message by message, in virtual time."""
+
+from datetime import UTC, datetime
+from random import Random
+
+import pytest
+
+from dragoman.access.limits import Limiter, Refused, Short
+from dragoman.access.principal import Principal
+from dragoman.accounts.capacity import AccountSpec
+from dragoman.accounts.desk import Candidate, Desk
+from dragoman.accounts.lease import Lease, Outcome, Want
+from dragoman.accounts.limits import Limits
+from dragoman.accounts.queue import Ticket
+from dragoman.accounts.shares import Shares
+from dragoman.accounts.steward import QUIET, TTL, Steward
+
+T0 = datetime(2026, 11, 30, 23, 0, tzinfo=UTC).timestamp()
+MIDNIGHT = T0 + 3600
+
+
+class House:
+    """Workers and a steward, whose messages take no time."""
+
+    def __init__(self, count: int, limits: Limits) -> None:
+        self.steward = Steward()
+        self.steward.run = self.run = "1"
+        self.limits = limits
+        self.now = T0
+        self.workers: list[Worker] = []
+        for i in range(count):
+            self.workers.append(Worker(self, f"w{i}"))
+
+    def talk(self, rounds: int = 4) -> None:
+        """All say what they have to say, until the answers have settled."""
+        for _ in range(rounds):
+            for worker in self.workers:
+                worker.talk()
+
+
+class Worker:
+    def __init__(self, house: House, name: str) -> None:
+        self.house = house
+        self.desk = Desk(lambda: 0.5, shared=True)
+        self.desk.declare(AccountSpec(name="a", host="h", limits=house.limits), house.now)
+        self.roster = self.desk.roster([[Candidate("a", "m", price=(1, 0))]])
+        self.limiter = Limiter(shared=True)
+        self.shares = Shares(name, self.desk, self.limiter, workers=2, rank=int(name[1:]))
+
+    def talk(self) -> None:
+        report = self.shares.report(self.house.now, self.house.run)
+        if report is not None:
+            reply = self.house.steward.report(report, self.house.now)
+            self.shares.hear(reply, self.house.now)
+            for worker in self.house.workers:
+                if worker.shares.worker in reply.poke:
+                    worker.shares.poked = True
+
+    def ask(self, tokens: int = 1) -> Lease | Ticket | None:
+        """None: the money is spent or held, as far as known."""
+        want = Want(roster=self.roster, deadline=self.house.now + 600, input_tokens=tokens)
+        answer = self.desk.acquire(want, self.house.now)
+        if not isinstance(answer, Lease | Ticket):
+            assert answer.why == "cooling" and answer.retry_after
+            return None
+        return answer
+
+    def settle(self, lease: Lease, cost: int | None = None) -> None:
+        self.desk.settle(lease, Outcome(tokens_in=lease.tokens, cost=cost), self.house.now)
+
+    def holds(self, limit: str) -> float:
+        return next(share.held for share in self.shares.shown("a", self.house.now) if share.limit.startswith(limit))
+
+
+def test_nothing_may_be_used_before_the_first_word_of_the_steward() -> None:
+    house = House(1, Limits(max_in_flight=2, rpm=10))
+    ticket = house.workers[0].ask()
+    assert isinstance(ticket, Ticket)
+    house.talk()
+    assert isinstance(ticket.answer, Lease)
+
+
+def test_where_the_share_suffices_no_report_is_due() -> None:
+    house = House(2, Limits(max_in_flight=100))
+    house.talk()
+    worker = house.workers[0]
+    assert isinstance(worker.ask(), Lease)
+    assert worker.shares.report(house.now + 0.5, "1") is None and not worker.shares.hungry
+    assert worker.shares.report(house.now + 1.1, "1") is not None
+
+
+def test_a_limit_of_one_goes_round_among_more_workers() -> None:
+    house = House(4, Limits(max_in_flight=1))
+    waiting = {worker.shares.worker: worker.ask() for worker in house.workers}
+    served = []
+    for _ in range(4):
+        house.talk()
+        held = [(w, waiting[w.shares.worker].answer) for w in house.workers if w.desk.accounts["a"].in_flight]  # type: ignore[union-attr]  # all wait
+        ((worker, lease),) = held
+        served.append(worker.shares.worker)
+        assert isinstance(lease, Lease)
+        worker.settle(lease)
+    assert sorted(served) == ["w0", "w1", "w2", "w3"]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_budget_is_never_overspent_and_all_of_it_can_be_spent(seed: int) -> None:
+    rng = Random(seed)
+    house = House(rng.randint(1, 5), Limits(daily=1000, monthly=1500 if seed % 2 else None))
+    crashes = seed % 3 == 0
+    under_way: list[tuple[Worker, Lease]] = []
+    waiting: list[tuple[Worker, Ticket]] = []
+    spent = 0  # by all who ever were
+    for step in range(3000):
+        house.now += 0.05
+        worker = rng.choice(house.workers)
+        if len(waiting) < 5:
+            answer = worker.ask(rng.randint(1, 40))
+            if isinstance(answer, Lease):
+                under_way.append((worker, answer))
+            elif answer is not None:
+                waiting.append((worker, answer))
+        worker.talk()
+        under_way += [(w, t.answer) for w, t in waiting if isinstance(t.answer, Lease)]
+        waiting = [(w, t) for w, t in waiting if t.answer is None]
+        for w in house.workers:
+            w.desk.answered()
+        if under_way and rng.random() < 0.7:
+            w, lease = under_way.pop(rng.randrange(len(under_way)))
+            cost = rng.randint(0, lease.cost)
+            spent += cost
+            w.settle(lease, cost)
+        assert spent + sum(lease.cost for _, lease in under_way) <= 1000
+        if crashes and step % 700 == 500:
+            gone = house.workers.pop(0)
+            spent += sum(lease.cost for w, lease in under_way if w is gone)  # what it sent may have been served
+            under_way = [(w, lease) for w, lease in under_way if w is not gone]
+            waiting = [(w, ticket) for w, ticket in waiting if w is not gone]
+            house.workers.append(Worker(house, f"w{step}"))
+        if spent > 990:
+            break
+    assert spent >= (700 if crashes else 940)
+
+
+def test_a_new_day_has_its_own_money_and_none_of_the_old_days_grants() -> None:
+    house = House(2, Limits(daily=100))
+    first, second = house.workers
+    house.talk()
+    lease = first.ask(100)
+    house.talk()
+    lease = lease.answer if isinstance(lease, Ticket) else lease
+    assert isinstance(lease, Lease)
+    first.settle(lease)
+    house.now = MIDNIGHT
+    late = second.ask(60)
+    assert isinstance(late, Ticket)  # not by what was granted yesterday
+    house.talk()
+    assert isinstance(late.answer, Lease) and second.holds("day|2026-12-01") >= 60
+
+
+def test_a_steward_without_a_memory_hears_what_is_held_before_it_grants() -> None:
+    house = House(2, Limits(max_in_flight=3))
+    first, second = house.workers
+    house.talk()
+    leases = [first.ask(), first.ask()]
+    house.talk()
+    house.steward, house.run = Steward(), "2"
+    waiting = [second.ask(), second.ask()]
+    second.talk()  # it comes first, and the steward knows of nobody
+    assert sum(isinstance(w, Lease) or w.answer is not None for w in waiting) <= 1
+    house.talk()
+    house.now += QUIET
+    house.talk()
+    assert sum(isinstance(w, Lease) or w.answer is not None for w in waiting) == 1
+    first.settle(leases[0] if isinstance(leases[0], Lease) else leases[0].answer)  # type: ignore[arg-type]  # granted
+    house.talk()
+    assert all(isinstance(w, Lease) or w.answer is not None for w in waiting)
+
+
+def test_alone_the_parts_are_exact_and_the_remainder_is_the_first_ones() -> None:
+    house = House(2, Limits(max_in_flight=5, rpm=7, daily=100))
+    house.talk()
+    for worker in house.workers:
+        worker.shares.away(house.now, degrade=True)
+        worker.shares.away(house.now + 100, degrade=True)
+    assert [(w.holds("slots"), w.holds("requests")) for w in house.workers] == [(3, 4), (2, 3)]
+    assert sum(w.holds("day") for w in house.workers) <= 100
+
+
+def test_a_worker_that_was_away_too_long_keeps_only_what_it_uses() -> None:
+    house = House(2, Limits(max_in_flight=4))
+    first, second = house.workers
+    house.talk()
+    assert isinstance(first.ask(), Lease)
+    house.now += TTL + 1
+    waiting = [second.ask() for _ in range(3)]
+    second.talk()
+    second.talk()
+    assert all(isinstance(w, Lease) or isinstance(w.answer, Lease) for w in waiting)
+    house.talk()
+    assert first.holds("slots") == 1
+
+
+def test_an_account_that_is_removed_gives_its_share_back() -> None:
+    house = House(2, Limits(max_in_flight=4))
+    first, second = house.workers
+    house.talk()
+    first.desk.remove("a", house.now)
+    house.talk()
+    leases = [second.ask() for _ in range(4)]
+    house.talk()
+    assert all(isinstance(lease, Lease) or isinstance(lease.answer, Lease) for lease in leases)
+
+
+def test_what_a_provider_tells_one_worker_of_its_limits_holds_for_all() -> None:
+    house = House(2, Limits())
+    first, second = house.workers
+    lease = first.ask()
+    assert isinstance(lease, Lease)
+    seat = first.desk.accounts["a"].seat("m")
+    seat._limit("requests", 50)
+    first.settle(lease)
+    house.talk()
+    assert second.desk.accounts["a"].seat("m").requests.whole == 50
+
+
+def test_a_key_cannot_be_overdrawn_by_calls_at_once_at_many_workers() -> None:
+    house = House(3, Limits())
+    who = Principal(id="k", budget=1000, rpm=100_000, tpm=10**9)
+    rng, reserved, spent, admitted = Random(5), list[tuple[Worker, int]](), 0, 0
+    for _ in range(2000):
+        house.now += 0.01
+        worker = rng.choice(house.workers)
+        amount = rng.randint(1, 30)
+        try:
+            worker.limiter.admit(who, house.now)
+            worker.limiter.reserve(who, amount, house.now)
+        except Short:
+            house.talk(2)
+        except Refused as refused:
+            assert refused.kind in ("budget_spent", "rate_limited")
+        else:
+            reserved.append((worker, amount))
+            admitted += 1
+        if reserved and rng.random() < 0.6:
+            worker, amount = reserved.pop(rng.randrange(len(reserved)))
+            cost = rng.randint(0, amount)
+            worker.limiter.settle(who, house.now, cost=cost, tokens=5, reserved=amount)
+            spent += cost
+        assert spent + sum(amount for _, amount in reserved) <= 1000
+    assert spent >= 950 and admitted > 50
+
+
+def test_a_keys_rate_is_exact_over_all_workers() -> None:
+    house = House(3, Limits())
+    who, admitted = Principal(id="k", rpm=20), list[float]()
+    rng = Random(3)
+    for _ in range(3000):
+        house.now += 0.1
+        worker = rng.choice(house.workers)
+        try:
+            worker.limiter.admit(who, house.now)
+        except Refused:
+            house.talk(1)
+        else:
+            admitted.append(house.now)
+            assert len([at for at in admitted if at > house.now - 60]) <= 20
+    assert len(admitted) >= 0.95 * 20 * 5

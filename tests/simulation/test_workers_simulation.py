@@ -1,0 +1,116 @@
+"""Several workers that share one set of limits, under a virtual fleet: each seed is one house, one crowd, one course of
+troubles. What is checked after each report: the parts of a limit are never more than the whole."""
+
+from random import Random
+
+import pytest
+
+from dragoman.accounts.steward import GHOST, RATE, TTL
+from simulation.fleet import START, Fleet, Job, Plan
+from simulation.scenario import anything, saturated
+from simulation.upstream import Truth
+from simulation.workers import Troubles, Workers
+
+
+def run(plan, seed: int, workers: int, troubles: Troubles) -> tuple[Fleet, Workers]:
+    fleet = Fleet(plan, seed, lambda fleet: Workers(fleet, workers, troubles))
+    fleet.run()
+    assert isinstance(fleet.policy, Workers)
+    return fleet, fleet.policy
+
+
+def troubles(seed: int) -> tuple[int, Troubles]:
+    rng = Random(f"troubles {seed}")
+    count = rng.choice([2, 3, 6])
+    found = Troubles(latency=rng.choice([0.0005, 0.003, 0.02]), degrade=rng.random() < 0.5, empty=rng.random() < 0.7)
+    if rng.random() < 0.4:
+        found.crashes = [(rng.uniform(5, 200), rng.randrange(count)) for _ in range(rng.randint(1, 3))]
+    if rng.random() < 0.4:
+        start = rng.uniform(5, 150)
+        found.away = [(start, start + rng.choice([0.5, 3.0, 20.0, 90.0]))]
+    return count, found
+
+
+def test_whatever_happens_to_workers_and_steward_the_limits_hold(house_seed: int) -> None:
+    """Crashed workers, lost messages, a steward that is away and comes back without a memory or with an old one: no
+    known limit is exceeded, each request is answered once, and each lease is back."""
+    count, trouble = troubles(house_seed)
+    fleet, house = run(anything(house_seed), house_seed, count, trouble)
+    assert all(job.result is not None for job in fleet.plan.jobs), "a request is lost"
+    for name in fleet.plan.declared:
+        assert fleet.upstreams[name].refused == 0, f"{name}: a known limit was exceeded"
+    for worker in house.workers:
+        worker.desk.tick(fleet.now + 3600)
+        assert worker.desk.queue.waiting == 0
+        assert all(account.in_flight == 0 for account in worker.desk.accounts.values()), "a lease is not back"
+
+
+@pytest.mark.parametrize("by", ["requests", "tokens", "slots"])
+def test_together_they_use_at_least_95_percent_and_each_gets_its_part(by: str, saturated_seed: int) -> None:
+    count = 2 + saturated_seed % 5
+    fleet, house = run(saturated(saturated_seed, by), saturated_seed, count, Troubles())
+    begin, end = START + 90, START + 330
+    assert not any(upstream.refused for upstream in fleet.upstreams.values()), "a known limit was exceeded"
+    served = [job for job in fleet.plan.jobs if job.result == "served" and begin <= (job.started or 0) < end]
+    truths = fleet.plan.truths
+    if by == "requests":
+        best, got = sum(t.rpm for t in truths) * (end - begin) / 60, len(served)
+    elif by == "tokens":
+        best, got = sum(t.tpm for t in truths) * (end - begin) / 60, sum(j.tokens_in + j.tokens_out for j in served)
+    else:
+        best = sum(t.slots for t in truths) * (end - begin)
+        got = sum(min(j.ended or 0, end) - (j.started or 0) for j in served)
+    assert got >= 0.95 * best, f"{got / best:.1%} of what is possible"
+    each = [sum(job.worker is worker for job in served) for worker in house.workers]  # type: ignore[attr-defined]
+    assert min(each) >= 0.6 * len(served) / count, f"a worker starves: {each}"
+
+
+@pytest.mark.parametrize("by", ["requests", "slots"])
+def test_what_a_crashed_worker_held_comes_back(by: str, saturated_seed: int) -> None:
+    crash = 100.0
+    fleet, _ = run(saturated(saturated_seed, by), saturated_seed, 3, Troubles(crashes=[(crash, 0), (crash, 1)]))
+    back = START + crash + TTL + (GHOST[RATE] + 60 if by == "requests" else 15)
+    end = START + 330
+    served = [job for job in fleet.plan.jobs if job.result == "served" and back <= (job.started or 0) < end]
+    if by == "requests":
+        best, got = sum(t.rpm for t in fleet.plan.truths) * (end - back) / 60, len(served)
+    else:
+        best = sum(t.slots for t in fleet.plan.truths) * (end - back)
+        got = sum(min(j.ended or 0, end) - (j.started or 0) for j in served)
+    assert got >= 0.9 * best, f"{got / best:.1%} of what is possible"
+    assert not any(upstream.refused for upstream in fleet.upstreams.values())
+
+
+def test_while_the_steward_is_away_workers_go_on_with_their_parts(saturated_seed: int) -> None:
+    away = Troubles(away=[(100.0, 220.0)])
+    fleet, _ = run(saturated(saturated_seed, "requests"), saturated_seed, 2, away)
+    begin, end = START + 190, START + 220  # all know it, and what was used before is in no minute any more
+    served = [job for job in fleet.plan.jobs if job.result == "served" and begin <= (job.started or 0) < end]
+    assert len(served) >= 0.8 * sum(t.rpm for t in fleet.plan.truths) * (end - begin) / 60
+    assert not any(upstream.refused for upstream in fleet.upstreams.values())
+
+
+def test_without_a_steward_those_who_refuse_use_nothing(saturated_seed: int) -> None:
+    away = Troubles(away=[(100.0, 220.0)], degrade=False)
+    fleet, _ = run(saturated(saturated_seed, "requests"), saturated_seed, 2, away)
+    started = [job.started - START for job in fleet.plan.jobs if job.started is not None]
+    assert not any(104.0 < at < 220.0 for at in started)
+    assert any(at > 222.0 for at in started), "it does not recover by itself"
+
+
+def test_one_workers_429_rests_the_account_for_all() -> None:
+    """Four workers, one account that refuses for a while, ten calls a second: after the first refusals, it is asked
+    again now and then, by one worker and not by all."""
+    truth = Truth("a0", "h", outages=[(START + 10, START + 40, "overloaded")])
+    jobs = [Job(i, i * 0.1, "t", "x", 10, 10, 10, patience=60.0) for i in range(600)]
+    run(Plan([truth], jobs, {"x": [["a0"]]}, 60.0), 1, 4, Troubles())
+    assert all(job.result == "served" for job in jobs)
+    assert sum(job.attempts for job in jobs) - len(jobs) <= 12  # rests of 2, 4, 8 … s, and what was on its way
+
+
+def test_a_house_replays() -> None:
+    first, second = (
+        [(job.result, job.ended, job.attempts) for job in run(anything(7), 7, 3, troubles(7)[1])[0].plan.jobs]
+        for _ in range(2)
+    )
+    assert first == second
