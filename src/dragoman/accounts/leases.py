@@ -7,6 +7,7 @@ import time
 from dragoman.accounts.desk import Desk
 from dragoman.accounts.lease import Lease, Outcome, Refused, Want
 from dragoman.accounts.queue import Ticket
+from dragoman.accounts.shared import Shared
 
 _HELD = 86400.0  # seconds: here a lease is always settled by the task that holds it; the desk need not watch over it
 
@@ -14,8 +15,10 @@ _HELD = 86400.0  # seconds: here a lease is always settled by the task that hold
 class Leases:
     """One per worker; it lives as long as the process, whatever configs come and go. For one event loop."""
 
-    def __init__(self, max_waiting: int = 1000) -> None:
-        self.desk = Desk(random.random, lease_seconds=_HELD, max_waiting=max_waiting)
+    def __init__(self, shared: bool = False) -> None:
+        """`shared`: the limits are shared with other workers; `line` is set then."""
+        self.desk = Desk(random.random, lease_seconds=_HELD, shared=shared)
+        self.line: Shared | None = None
         self._since = time.time() - time.monotonic()
         self._timer: asyncio.TimerHandle | None = None
 
@@ -59,6 +62,8 @@ class Leases:
 
     def after(self) -> None:
         """Wakes whom the desk has answered, and sets the timer; to be called after anything is asked of the desk."""
+        if self.line is not None:
+            self.line.nudge()
         desk = self.desk
         for ticket in desk.answered():
             waker = ticket.waker

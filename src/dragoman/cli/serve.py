@@ -1,7 +1,10 @@
 """`dragoman serve`: runs the gateway."""
 
 import os
+import shutil
 import sys
+import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
@@ -46,6 +49,7 @@ def run(load: Callable[[], config.Config], watched: Path | None) -> int:
     """Serves what `load` gives, until a signal ends it. Returns the exit status. Raises `ConfigError`."""
     import uvloop
 
+    from dragoman.accounts.links import serve_steward
     from dragoman.server.logs import set_up
     from dragoman.server.serve import Worker, listen
     from dragoman.server.workers import supervise
@@ -54,8 +58,12 @@ def run(load: Callable[[], config.Config], watched: Path | None) -> int:
     set_up(settings.server.log, settings.server.log_level)
     listener = listen(settings)
 
+    several = settings.server.workers > 1
+    folder = Path(tempfile.mkdtemp(prefix="dragoman-")) if several and settings.state.shared == "memory" else None
+    path = folder / "steward" if folder else None
+
     def work(number: int) -> None:
-        worker = Worker(settings, load, watched, folds=number == 0)
+        worker = Worker(settings, load, watched, number, path)
 
         def ready() -> None:
             if number == 0:
@@ -63,10 +71,19 @@ def run(load: Callable[[], config.Config], watched: Path | None) -> int:
 
         uvloop.run(worker.run_on(listener, ready))
 
-    if settings.server.workers == 1:
+    if not several:
         work(0)
         return 0
-    return supervise(settings.server.workers, work)
+
+    def steward(first: bool) -> None:
+        if path is not None:
+            uvloop.run(serve_steward(path, time.monotonic, first))
+
+    try:
+        return supervise(settings.server.workers, work, steward if path else None)
+    finally:
+        if folder:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def banner(settings: config.Config, port: int) -> str:

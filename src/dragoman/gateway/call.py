@@ -4,8 +4,8 @@ import itertools
 import math
 import secrets
 import time
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Awaitable, Callable
+from typing import Protocol, TypeAlias
 
 from msgspec import Struct, field
 
@@ -69,6 +69,9 @@ class Call(Struct, kw_only=True):
     id: str = field(default_factory=new_id)
 
 
+Reserve: TypeAlias = Callable[["Story", int], Awaitable[None]]
+
+
 class Story:
     """One call on its way: who asks, where the answer goes, and what is written down of it.
 
@@ -76,7 +79,20 @@ class Story:
     in the row are milliseconds.
     """
 
-    __slots__ = ("_book", "_booked", "_id", "_seat", "_started", "call", "out", "principal", "row", "usage")
+    __slots__ = (
+        "_book",
+        "_booked",
+        "_id",
+        "_seat",
+        "_started",
+        "call",
+        "out",
+        "principal",
+        "reserve",
+        "reserved",
+        "row",
+        "usage",
+    )
 
     def __init__(self, call: Call, out: Out, book: Callable[["Story"], None]) -> None:
         self._started = time.perf_counter()
@@ -88,6 +104,8 @@ class Story:
         self.out = out
         self.principal: Principal | None = None
         self.usage: Usage | None = None
+        self.reserve: Reserve | None = None  # set where the caller has a budget
+        self.reserved = 0  # pico-dollars held of it
         self.row = Row(request_id=call.id, time=time.time(), dialect=call.dialect.NAME, decision="dec" + call.id[3:])
 
     def elapsed(self) -> float:

@@ -6,15 +6,19 @@ itself is in one module for each kind of call: `generate` for almost all of them
 
 import asyncio
 import logging
-import time
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias
+from uuid import uuid4
 
 from dragoman import config
+from dragoman.access.asking import granted
 from dragoman.access.keys import PREFIX, KeyBook
 from dragoman.access.limits import Limiter, Refused
 from dragoman.access.principal import Principal
 from dragoman.accounts.leases import Leases
+from dragoman.accounts.links import Link
+from dragoman.accounts.shared import Shared
+from dragoman.accounts.shares import Shares
 from dragoman.canon import Failed, Failure
 from dragoman.catalog.prices import cost
 from dragoman.dialects.fields import Malformed
@@ -49,15 +53,26 @@ class Gateway:
     ) -> None:
         """`burst`: what makes the writes to the clients: the journal's rows are written ahead of them."""
         self.client = client
-        self.leases = Leases()
+        shared = settings.server.workers > 1 or settings.state.shared != "memory"
+        self.leases = Leases(shared)
+        self.limiter = Limiter(shared)
+        self.shared: Shared | None = None
+        self._degrade = settings.state.shared_fallback == "degrade"
         self.serving = Serving(settings, client, self.leases)
         self.keys = keys
-        self.limiter = Limiter()
         self.responses = Responses(settings.state)
         self._journal = journal
         self._observe = observe
         self._burst = burst or Burst()
         self._burst.before = self._write_journal
+
+    async def share(self, link: Link, workers: int, number: int) -> None:
+        """From now on the limits are those of all workers together; waits a while for this one's part of them."""
+        shares = Shares(uuid4().hex, self.leases.desk, self.limiter, workers=workers, rank=number)
+        self.shared = self.leases.line = Shared(
+            shares, link, clock=self.leases.now, after=self.leases.after, degrade=self._degrade
+        )
+        await self.shared.start()
 
     def reload(self, settings: config.Config) -> None:
         """From now on, serve by `settings`. Raises `ConfigError`, and then nothing has changed."""
@@ -98,20 +113,32 @@ class Gateway:
             story.principal = principal
             story.row.key, story.row.key_name = principal.id, principal.name
             try:
-                self.limiter.admit(principal, time.time())
+                if self.shared is None:
+                    self.limiter.admit(principal, self.leases.now())
+                else:
+                    await granted(lambda: self.limiter.admit(principal, self.leases.now()), self.shared)
             except Refused as refused:
-                raise Failed(
-                    Failure(
-                        kind=refused.kind,
-                        status=refused.status,
-                        message=refused.message,
-                        retry_after=refused.retry_after,
-                    )
-                ) from None
+                raise Failed(_refused(refused)) from None
+            if principal.budget is not None:
+                story.reserve = self._reserve
+        if self.shared is not None and self.shared.refuses:
+            raise Failed(_AWAY)
         story.row.admit = story.elapsed()
+
+    async def _reserve(self, story: Story, amount: int) -> None:
+        """Holds `amount` pico-dollars of the caller's budget until the call is booked. Raises `Failed`."""
+        principal = story.principal
+        if principal is not None:
+            try:
+                await granted(lambda: self.limiter.reserve(principal, amount, self.leases.now()), self.shared)
+            except Refused as refused:
+                raise Failed(_refused(refused)) from None
+            story.reserved = amount
 
     async def close(self) -> None:
         """Gives everything back. Calls still under way are cut."""
+        if self.shared is not None:
+            await self.shared.close()
         await self.client.close()
         self._burst.flush()
         self._journal.close()
@@ -146,7 +173,7 @@ class Gateway:
         self._burst.soon()
         if story.principal is not None:
             tokens = row.input + row.output
-            self.limiter.settle(story.principal, time.time(), row.cost or 0, tokens)
+            self.limiter.settle(story.principal, self.leases.now(), row.cost or 0, tokens, reserved=story.reserved)
         self._observe(row)
 
     def _write_journal(self) -> None:
@@ -158,6 +185,18 @@ class Gateway:
 
 Work: TypeAlias = Callable[[Serving, Story], Awaitable[None]]
 WORK: dict[str, Work] = {"generate": generate, "embed": embed, "count": count}  # by `Call.op`; others: `relay`
+
+
+_AWAY = Failure(
+    kind="overloaded",
+    status=503,
+    message="the store of the shared limits can't be reached, and state.shared_fallback is refuse: try again",
+    retry_after=1,
+)
+
+
+def _refused(refused: Refused) -> Failure:
+    return Failure(kind=refused.kind, status=refused.status, message=refused.message, retry_after=refused.retry_after)
 
 
 def _unauthorized(key: str | None) -> Failure:

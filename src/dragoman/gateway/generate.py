@@ -48,21 +48,25 @@ async def find_model(serving: Serving, name: str, story: Story) -> Model:
                 param="model",
             )
         )
-    principal = story.principal
-    if (principal is not None and principal.budget is not None) or serving.pool.budgeted:
-        _priced(serving, model, "this key" if principal is not None and principal.budget is not None else None)
+    if story.reserve is not None:
+        await story.reserve(story, _estimate(serving, model, "this key", len(story.call.body) >> 2))
+    elif serving.pool.budgeted:
+        _estimate(serving, model, None, 0)
     story.row.route = story.elapsed() - (story.row.admit or 0.0)
     return model
 
 
-def _priced(serving: Serving, model: Model, whose: str | None) -> None:
-    """Raises `Failed` where a budget depends on a price that nobody knows (law 10). `whose`: who has the budget; None:
-    whichever account has one."""
+def _estimate(serving: Serving, model: Model, whose: str | None, input_tokens: int) -> int:
+    """Pico-dollars that an answer of the dearest target may cost. Raises `Failed` where a budget needs a price that
+    nobody knows (law 10). `whose`: who has the budget; None: whichever account has one."""
+    most, output = 0, int(serving.pool.line_up(model.tiers).output)
     for target in targets(model.tiers):
-        if serving.price(target.name) is None:
-            named = whose or next(
-                (f'account "{seat.account.name}"' for seat in serving.pool.seats(target) if seat.account.budgeted), None
-            )
-            if named:
-                message = f"{target.name} has no known price, and {named} has a budget: set price in [[models]]"
-                raise Failed(Failure(kind="unknown_price", status=400, message=message, param="model"))
+        price = serving.price(target.name)
+        if price is not None:
+            most = max(most, price.request + price.input * input_tokens + price.output * output)
+            continue
+        budgeted = (f'account "{seat.account.name}"' for seat in serving.pool.seats(target) if seat.account.budgeted)
+        if named := whose or next(budgeted, None):
+            message = f"{target.name} has no known price, and {named} has a budget: set price in [[models]]"
+            raise Failed(Failure(kind="unknown_price", status=400, message=message, param="model"))
+    return most

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from dragoman import config
 from dragoman.access.keys import KeyBook
+from dragoman.accounts.shared import link
 from dragoman.gateway import Gateway
 from dragoman.ledger.fold import Folder, fold_apart
 from dragoman.ledger.journal import Journal
@@ -32,14 +33,17 @@ Load = Callable[[], config.Config]
 
 
 class Worker:
-    """One worker. `load` gives the config anew; `watched` is the file it comes from; `folds`: it is the one that folds
-    the journal."""
+    """One worker. `load` gives the config anew; `watched` is the file it comes from; `number`: which of the workers it
+    is (the first folds the journal); `steward`: the socket of the process that divides limits among them."""
 
-    def __init__(self, settings: config.Config, load: Load, watched: Path | None, folds: bool = True) -> None:
+    def __init__(
+        self, settings: config.Config, load: Load, watched: Path | None, number: int = 0, steward: Path | None = None
+    ) -> None:
         self._load = load
         self._watched = watched
         self._stamp = _stamp(watched)
-        self._folds = folds
+        self._number = number
+        self._steward = steward
         self._end = asyncio.Event()
         self.metrics = Metrics()
         self.keys = KeyBook(settings.state, settings.access.admin_key)
@@ -63,8 +67,12 @@ class Worker:
             await asyncio.to_thread(fold_apart, self.gateway.serving.settings.state, True)
             await asyncio.to_thread(self.gateway.load_spending)
         settings = self.gateway.serving.settings
+        if self._steward is not None or settings.state.shared != "memory":
+            await self.gateway.share(
+                link(settings.state.shared, self._steward or Path()), settings.server.workers, self._number
+            )
         tasks = [asyncio.create_task(self._keep_house())]
-        if self._folds:
+        if self._number == 0:
             tasks.append(asyncio.create_task(self._fold()))
         server = await loop.create_server(
             lambda: Connection(self._listener), sock=listener, ssl=_tls(settings.server), backlog=2048
