@@ -176,6 +176,13 @@ class SeatCapacity:
             opens = max(opens, allowance.opens(_amount(resource, want), now))
         return opens
 
+    def frees(self, want: Want, now: float) -> float:
+        """When there is room again at the latest, where a larger share is all that is missing; `now` where one may come
+        at any time."""
+        account, tokens = self.account, want.input_tokens + want.output_tokens
+        counted = ((self.requests, 1), (account.requests, 1), (self.tokens, tokens), (account.tokens, tokens))
+        return max(window.frees(amount, now) if window is not None else now for window, amount in counted)
+
     def lacks(self, want: Want, now: float) -> "SeatCapacity | AccountCapacity | None":
         """Where `want` waits for an amount that smaller ones behind it would keep eating up; None where it doesn't."""
         account, tokens = self.account, want.input_tokens + want.output_tokens
@@ -248,6 +255,16 @@ class SeatCapacity:
             own, shared = min(self.concurrency, account.concurrency), min(self.parallel.whole, account.slots)
             paces.append(max(own, shared / parts) / self.health.seconds)
         return min(paces)
+
+    def reach(self, seconds: float) -> float:
+        """About how many calls it can begin in so many seconds: what fits now, and what its pace lets follow."""
+        account, each = self.account, self.health.tokens
+        rooms = [max(0.0, w.limit - w.used) for w in (self.requests, account.requests) if w is not None]
+        if each:
+            rooms += [max(0.0, w.limit - w.used) / each for w in (self.tokens, account.tokens) if w is not None]
+        if self.health.seconds:
+            rooms.append(max(0.0, min(self.concurrency - self.in_flight, account.concurrency - account.in_flight)))
+        return min(rooms) + self.pace() * seconds
 
     # -- what it takes ------------------------------------------------------------------------------------------------
 

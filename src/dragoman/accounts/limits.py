@@ -29,11 +29,12 @@ class Window:
     that there is room, and only where it fails need `room` be asked.
     """
 
-    __slots__ = ("_ends", "_slot", "_slots", "_step", "limit", "pressed", "seconds", "share", "used", "whole")
+    __slots__ = ("_ends", "_slot", "_slots", "_step", "limit", "others", "pressed", "seconds", "share", "used", "whole")
 
     def __init__(self, limit: float, seconds: float = MINUTE) -> None:
         self.limit = self.whole = limit
         self.share = NEVER
+        self.others = 0.0  # used by the other workers, as last heard
         self.pressed = False  # other workers wait: what leaves the window leaves the share
         self.seconds = seconds
         self.used = 0.0
@@ -74,6 +75,18 @@ class Window:
             if left + amount <= self.whole:
                 return leaves
         return slots[-1][0]
+
+    def frees(self, amount: float, now: float) -> float:
+        """When `amount` will fit at the latest, as far as is known of the other workers, where a larger share is all
+        that is missing; `now` where that may come at any time."""
+        left = self.used
+        if left + amount <= self.limit or left + self.others + amount <= self.whole:
+            return now
+        for leaves, held in self._slots:
+            left -= held
+            if left + amount <= self.limit:
+                return leaves
+        return now + self.seconds
 
     def take(self, amount: float, now: float) -> list[float]:
         """Counts `amount` at `now`. The entry is for `correct`."""

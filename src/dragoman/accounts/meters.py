@@ -105,6 +105,10 @@ class Rate(Meter):
         super().__init__(name, RATE, window)
         self._window = window
 
+    def hear(self, share: Share, now: float) -> None:
+        super().hear(share, now)
+        self._window.others = share.others
+
     def used(self, now: float) -> float:
         self._window.room(0, now)  # drops what has left the window
         return self._window.used

@@ -6,7 +6,7 @@ from dragoman.accounts.queue import Ticket
 from dragoman.accounts.roster import allowed
 
 _LEAST = 0.001  # seconds that anyone is told to wait
-_OPTIMISM = 0.5  # an estimated wait must be so much worse than the deadline before a want is refused for it
+_OPTIMISM = 0.5  # so many of those ahead must be out of reach before a want is refused for it
 
 
 def in_vain(ticket: Ticket, ahead: int, now: float) -> Why | None:
@@ -15,9 +15,12 @@ def in_vain(ticket: Ticket, ahead: int, now: float) -> Why | None:
     seats = [(seat, seat.opens(want, now)) for seat in want.roster.seats if allowed(seat, want)]
     if min(opens for _, opens in seats) > want.deadline:
         return "cooling"
+    shares = [seat.frees(want, now) for seat, _ in seats if seat.short(want, now)]
+    if shares:  # the other workers may have something to spare
+        return "hopeless" if min(shares) > want.deadline else None
     if ahead > 0:
-        pace = sum(seat.pace() for seat, opens in seats if opens <= want.deadline)
-        if now + _OPTIMISM * ahead / pace > want.deadline:
+        reach = sum(seat.reach(want.deadline - now) for seat, opens in seats if opens <= want.deadline)
+        if _OPTIMISM * ahead > reach:
             return "hopeless"
     return None
 
@@ -38,6 +41,8 @@ def refusal(why: Why, want: Want, waiting: int, now: float) -> Refused:
     `waiting`: how many wait already."""
     seats = [seat for seat in want.roster.seats if allowed(seat, want) and seat.account.serving]
     wait = min((seat.opens(want, now) for seat in seats), default=NEVER) - now
+    if wait <= 0:  # all that is missing is a slot, or a larger share of what the workers share
+        wait = min(seat.frees(want, now) for seat in seats) - now
     if wait <= 0:
         pace = sum(seat.pace() for seat in seats)
         wait = max(_LEAST, (1 + waiting if why in ("full", "hopeless") else 1) / pace)
