@@ -37,6 +37,7 @@ class World:
     def _tables(self) -> dict[str, Any]:
         columns = list(COLUMNS.values())
         return {
+            "server": {"queue_seconds": 0},  # a limited provider is to be heard of at once, not waited for
             "providers": [c.provider | {"base_url": self.fakes[c.name].base_url} for c in columns if c.provider],
             "accounts": [entry for c in columns for entry in self._accounts(c)],
             "models": [entry for c in columns for entry in self._models(c)],
