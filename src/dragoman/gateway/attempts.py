@@ -340,7 +340,7 @@ def _passed_on(ask: Asking, outgoing: Outgoing, provider: Provider) -> list[tupl
     """The client's headers that mean something to the provider (only where it speaks the client's dialect), and the
     version of the protocol."""
     headers = ask.call.headers if outgoing.relayed else _NO_HEADERS
-    passed = [(name, headers[name]) for name in headers.keys() & _PASSED_ON]
+    passed = [] if _PASSED_ON.isdisjoint(headers) else [(name, headers[name]) for name in headers.keys() & _PASSED_ON]
     if provider.version is not None:
         name, ours = provider.version
         passed.append((name.encode(), headers.get(name.encode()) or ours.encode()))

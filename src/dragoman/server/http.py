@@ -97,11 +97,13 @@ class Connection(asyncio.Protocol):
 
     __slots__ = (
         "_body",
+        "_busy",
         "_head_size",
         "_in_head",
         "_last",
         "_listener",
         "_loop",
+        "_more",
         "_parser",
         "_queue",
         "_reading",
@@ -123,7 +125,9 @@ class Connection(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._parser = HttpRequestParser(self)
         self._queue: deque[Request] = deque()
-        self._task: asyncio.Task[None] | None = None
+        self._task: asyncio.Task[None] | None = None  # answers, one request after the other; made with the first
+        self._more: asyncio.Future[None] | None = None  # what it waits for when there is none
+        self._busy = False  # a request is being answered
         self._last = self._loop.time()
         self._reading = False
         self._in_head = False
@@ -204,10 +208,14 @@ class Connection(asyncio.Protocol):
 
     def on_url(self, url: bytes) -> None:
         self._url += url
-        self._count_head(len(url))
+        self._head_size += len(url)
+        if self._head_size > HEAD_LIMIT:
+            self._stop(431)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._count_head(len(name) + len(value))
+        self._head_size += len(name) + len(value)
+        if self._head_size > HEAD_LIMIT:
+            self._stop(431)
         if not self._in_head:
             return  # a trailer: it must not pass for a header (RFC 9110, section 6.5.1)
         headers = self._request.headers
@@ -218,11 +226,6 @@ class Connection(asyncio.Protocol):
             value = headers[name] + b", " + value
         headers[name] = value
         if len(headers) > HEADER_COUNT:
-            self._stop(431)
-
-    def _count_head(self, size: int) -> None:
-        self._head_size += size
-        if self._head_size > HEAD_LIMIT:
             self._stop(431)
 
     def on_headers_complete(self) -> None:
@@ -241,7 +244,7 @@ class Connection(asyncio.Protocol):
         length = request.headers.get(b"content-length", b"0")
         if length.isdigit() and int(length) > self._listener.body_limit():
             self._stop(413)
-        if self._task is None and version == "1.1" and request.headers.get(b"expect", b"").lower() == b"100-continue":
+        if not self._busy and version == "1.1" and request.headers.get(b"expect", b"").lower() == b"100-continue":
             self._listener.burst.write(self.transport, b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def on_body(self, body: bytes) -> None:
@@ -257,9 +260,8 @@ class Connection(asyncio.Protocol):
         body = self._body
         self._request.body = body[0] if len(body) == 1 else b"".join(body)
         self._queue.append(self._request)
-        if self._task is None:
-            self._next()
-        elif len(self._queue) >= PIPELINED:
+        self._next()
+        if len(self._queue) >= PIPELINED:
             self.transport.pause_reading()
 
     def _stop(self, status: int) -> None:
@@ -277,12 +279,27 @@ class Connection(asyncio.Protocol):
         request.keep_alive = False
         request.path = request.path or _target(self._url)[0]
         self._queue.append(request)
-        if self._task is None:
-            self._next()
+        self._next()
 
     def _next(self) -> None:
-        request = self._queue.popleft()
-        self._task = self._loop.create_task(self._answer(request))
+        """A request is in the queue."""
+        if not self._busy:
+            self._busy = True
+            if self._task is None:
+                self._task = self._loop.create_task(self._serve())
+            elif self._more is not None and not self._more.done():
+                self._more.set_result(None)
+
+    async def _serve(self) -> None:
+        """Answers all that comes. One task for a connection: one for each request would cost more than waking it."""
+        while True:
+            while self._queue:
+                await self._answer(self._queue.popleft())
+                if self.transport.is_closing():
+                    return
+            self._busy = False
+            more = self._more = self._loop.create_future()
+            await more
 
     async def _answer(self, request: Request) -> None:
         response = Response(self, request, self._listener)
@@ -295,7 +312,6 @@ class Connection(asyncio.Protocol):
             self.transport.abort()
         if not response.ended:
             response.abort()  # half an answer must not look like a whole one
-        self._task = None
         self._last = self._loop.time()
         if self.transport.is_closing():
             return
@@ -307,10 +323,9 @@ class Connection(asyncio.Protocol):
             self.transport.close()
         elif self._queue:
             self.transport.resume_reading()
-            self._next()
 
     def close_if_idle(self) -> None:
-        if self._task is None and not self._queue:
+        if not self._busy:
             self.transport.close()
 
     def _linger(self) -> None:
@@ -325,7 +340,7 @@ class Connection(asyncio.Protocol):
         if self.writable is not None or self.transport.is_closing():
             if now - max(self._stuck, self._last) > WRITE:
                 self.transport.abort()
-        elif self._task is None and now - self._last > (READ if self._reading else KEEP_ALIVE):
+        elif not self._busy and now - self._last > (READ if self._reading else KEEP_ALIVE):
             self.transport.close()
         self._timer = self._loop.call_later(_TICK, self._look_at_clock)
 
