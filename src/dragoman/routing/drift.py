@@ -1,0 +1,79 @@
+"""Noticing that a model is no longer what the predictor learned it to be: other quality, another version, other prices.
+
+Quality is watched with the Page-Hinkley test (Page, Biometrika 41, 1954) on observed minus predicted, in both
+directions. A drifted model is judged by its prior until another artifact comes; the record says so. Latency needs no
+test: it is never learned, only measured, with a memory of minutes.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+from msgspec import Struct
+
+from dragoman.routing.estimate import Estimate, Estimates
+
+TOLERATED = 0.05  # a mean difference of quality that is no drift
+ALARM = 5.0  # accumulated beyond it: some fifty answers that are 0.15 off, or ten that are 0.55 off
+
+
+class _Watched(Struct):
+    high: float = 0.0  # accumulated: better than predicted
+    low: float = 0.0
+    price: tuple[int, int] | None = None
+    version: str | None = None
+    drifted: str | None = None
+
+
+class DriftWatch:
+    """The models of one artifact. Make a new one when the artifact changes."""
+
+    def __init__(self) -> None:
+        self._models: dict[str, _Watched] = {}
+
+    def scored(self, model: str, predicted: float, observed: float) -> None:
+        """An answer of `model` was found to be of quality `observed`."""
+        watched = self._of(model)
+        off = observed - predicted
+        watched.high = max(0.0, watched.high + off - TOLERATED)
+        watched.low = max(0.0, watched.low - off - TOLERATED)
+        if watched.drifted is None and max(watched.high, watched.low) > ALARM:
+            watched.drifted = "better than learned" if watched.high > watched.low else "worse than learned"
+
+    def priced(self, model: str, price: tuple[int, int]) -> None:
+        """The model costs that now: pico-dollars for a token in and out."""
+        watched = self._of(model)
+        if watched.price is not None and watched.price != price and watched.drifted is None:
+            watched.drifted = "its price has changed"
+        watched.price = price
+
+    def answered_as(self, model: str, version: str) -> None:
+        """The provider called what answered `version`."""
+        watched = self._of(model)
+        if watched.version is not None and watched.version != version and watched.drifted is None:
+            watched.drifted = f"its provider now answers with {version}, before with {watched.version}"
+        watched.version = version
+
+    def drifted(self) -> dict[str, str]:
+        """The models that drifted, and how."""
+        return {model: watched.drifted for model, watched in self._models.items() if watched.drifted is not None}
+
+    def _of(self, model: str) -> _Watched:
+        return self._models.setdefault(model, _Watched())
+
+
+def by_priors(learned: Estimates, priors: Mapping[str, Estimate], drifted: Mapping[str, str]) -> Estimates:
+    """`learned`, but of drifted models what the priors say. Their answers are as long as they were."""
+    if not drifted:
+        return learned
+    candidates = {
+        name: estimate
+        if name not in drifted
+        else msgspec.structs.replace(priors[name], output_tokens=estimate.output_tokens)
+        for name, estimate in learned.candidates.items()
+    }
+    return Estimates(learned.novelty, candidates)
+
+
+def notes(drifted: Mapping[str, str], models: Sequence[str]) -> list[str]:
+    """For a record: which of `models` drifted, and so went by their priors."""
+    return [f"{model} goes by its prior: {drifted[model]}" for model in models if model in drifted]
