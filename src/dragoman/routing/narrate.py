@@ -52,7 +52,7 @@ def obstacles(case: Case, index: int) -> list[Obstacle]:
         found.append(Obstacle("lacks " + ", ".join(lacks) + unsure))
     if limits.max_cost_usd is not None or case.squeeze is not None:
         if view.cost is None:
-            what = "max_cost_usd" if limits.max_cost_usd is not None else "the route's budget"
+            what = "max_cost_usd" if limits.max_cost_usd is not None else "a budget"
             found.append(Obstacle(f"its price is unknown, and {what} depends on it: set price in [[models]]"))
         elif limits.max_cost_usd is not None and view.cost > round(limits.max_cost_usd * PICO):
             text = f"costs about {dollars(view.cost)}, max_cost_usd is {limits.max_cost_usd:g}"

@@ -11,7 +11,7 @@ class Pacer:
     """One route's budget. `now` is Unix seconds; days are UTC's."""
 
     def __init__(self, usd_per_day: float) -> None:
-        self._budget = usd_per_day
+        self.usd_per_day = self._budget = usd_per_day
         self._day = -1
         self._spent = 0.0
         self._dual = 0.0

@@ -1,0 +1,353 @@
+"""Routes at run time: what the pure decision in `routing` needs to know, gathered; and what it decided, remembered.
+
+One `Router` per config; over a reload the new one takes over what was learned. `now` is Unix seconds throughout.
+"""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from dragoman import config
+from dragoman.catalog import directory as catalog
+from dragoman.catalog.prices import AT_HOME, PICO, PriceBook
+from dragoman.dialects.fields import Malformed
+from dragoman.ledger.row import Row
+from dragoman.routing.affinity import Sessions
+from dragoman.routing.board import Board, Candidate, Offer, Selection
+from dragoman.routing.capabilities import of_family
+from dragoman.routing.certificate import Certificate, read_certificate
+from dragoman.routing.constraints import NOTHING, Constraints, of_route
+from dragoman.routing.decide import Case, Decision, decide
+from dragoman.routing.declared import Declared
+from dragoman.routing.drift import DriftWatch, by_priors, notes
+from dragoman.routing.estimate import Estimates, Predictor, Query
+from dragoman.routing.latency import LatencyBook, Pace, loaded
+from dragoman.routing.needs import Needs
+from dragoman.routing.pacing import Pacer
+from dragoman.routing.record import Record, written
+
+_FRESH = 300.0  # seconds a compiled board is good: prices may depend on the hour
+_PLANS = 4096  # remembered
+
+
+class Health(Struct, frozen=True):
+    """How a target is served now. `down`: why by nobody; `busy` 0..1 and `wait_ms` as in `latency.loaded`."""
+
+    down: str | None = None
+    busy: float = 0.0
+    wait_ms: float = 0.0
+
+
+WELL = Health()
+
+
+class Choice(Struct, kw_only=True):
+    """A decision on its way through the gateway: what was decided, and how it is attempted (`plan`). `targets`: of each
+    option, those that may be asked."""
+
+    route: str
+    case: Case
+    decision: Decision
+    plan: catalog.Model | None
+    targets: tuple[tuple[str, ...], ...]
+    needs: Needs
+    query: Query
+    session: str
+    notes: list[str]
+
+    def model_of(self, target: str) -> str | None:
+        """Which candidate `target` was asked for."""
+        return next((self.case.options[i].name for i in self.decision.order if target in self.targets[i]), None)
+
+
+class Router:
+    """All routes of one config, and plain models that a request puts constraints on."""
+
+    def __init__(
+        self, settings: config.Config, names: catalog.Directory, prices: PriceBook, former: "Router | None" = None
+    ) -> None:
+        """Raises `ConfigError` for an artifact or certificate that can't be used."""
+        self._names = names
+        self._prices = prices
+        self._routes = {route.name: route for route in settings.routes}
+        self._defaults = {route.name: _defaults(route) for route in settings.routes}
+        self._models = {name: model for model in settings.models for name in (model.name, *model.aliases)}
+        self._regions: dict[str, list[config.Account]] = {}
+        for account in settings.accounts:
+            self._regions.setdefault(account.provider, []).append(account)
+        self._priors = Declared({m.name: m.quality for m in settings.models if m.quality is not None})
+        self._predictors: dict[str, Predictor] = {
+            route.name: _predictor(route, self._priors) for route in settings.routes
+        }
+        self.certificates = {r.name: found for r in settings.routes if (found := _certificate(r)) is not None}
+        self._boards: dict[str, tuple[float, Board]] = {}
+        self._plans: dict[tuple[str, tuple[tuple[str, ...], ...], tuple[int, ...]], catalog.Model] = {}
+        self.latency: LatencyBook = former.latency if former else LatencyBook()
+        self.sessions: Sessions = former.sessions if former else Sessions()
+        self._pacers = {
+            route.name: _pacer(route, settings.server.workers, former)
+            for route in settings.routes
+            if route.budget_usd_per_day
+        }
+        self._watches: dict[str, DriftWatch] = {
+            name: former._watches[name]
+            if former and name in former._watches and former._predictors[name].name == predictor.name
+            else DriftWatch()
+            for name, predictor in self._predictors.items()
+        }
+        for model in settings.models:
+            for target in (target for tier in model.tiers() for target in tier):
+                if model.ttft_ms or model.tokens_per_s:
+                    self.latency.declare(target, model.ttft_ms, model.tokens_per_s)
+
+    def is_route(self, name: str) -> bool:
+        """Whether `name` stands for a choice."""
+        return name in self._routes
+
+    def choose(
+        self,
+        name: str,
+        needs: Needs,
+        said: Constraints,
+        *,
+        now: float,
+        draw: float = 1.0,
+        health: Callable[[str], Health] = lambda target: WELL,
+        owner: str | None = None,
+        priced: bool = False,
+    ) -> Choice | None:
+        """The decision for a request for `name`; None where there is no such name. `owner` keeps the sessions of
+        different callers apart; `priced`: the caller's own budget needs prices known."""
+        board = self.board(name, now)
+        if board is None:
+            return None
+        route = self._routes.get(name)
+        limits = said.over(board.defaults)
+        selection = board.select(limits)
+        query = Query(prompt=needs.prompt, task=limits.tag("task"), category=limits.tag("category"))
+        predictor = self._predictors.get(name, self._priors)
+        estimates, said_notes = self._estimates(name, predictor, query, board)
+        down: dict[str, str] = {}
+        paces: list[Pace] = []
+        for option in selection.options:
+            state = health(option.target) if option.ruled is None else WELL
+            if state.down is not None:
+                down[option.name] = state.down
+            pace = self.latency.pace(option.target, now)
+            paces.append(pace if state is WELL else loaded(pace, state.busy, state.wait_ms))
+        session = f"{owner or ''}/{name}/{limits.session or needs.cache_key or needs.thread}"
+        pacer = self._pacers.get(name)
+        case = Case(
+            options=selection.options,
+            limits=limits,
+            capabilities=tuple(sorted({*needs.capabilities, *limits.needs})) if limits.needs else needs.capabilities,
+            input_tokens=needs.input_tokens,
+            max_output_tokens=needs.max_output_tokens,
+            streams=needs.streams,
+            stage=needs.stage,
+            predictor=predictor.name,
+            novelty=estimates.novelty,
+            estimates=[estimates.candidates[each] for each in board.names],
+            paces=paces,
+            down=down,
+            held=self.sessions.held(session, now),
+            squeeze=pacer.squeeze(now) if pacer is not None else 0.0 if priced else None,
+            pair=board.pair if limits.mode == board.defaults.mode else None,
+            explore=route.explore if route is not None else 0.0,
+            draw=draw,
+        )
+        decision = decide(case)
+        if not decision.order and down:  # whoever rests is no reason to give up: the pool says how long it takes
+            case.down = {}
+            decision = decide(case)
+        return Choice(
+            route=name,
+            case=case,
+            decision=decision,
+            plan=self._plan(name, selection, decision),
+            targets=selection.targets,
+            needs=needs,
+            query=query,
+            session=session,
+            notes=said_notes,
+        )
+
+    def _estimates(self, name: str, predictor: Predictor, query: Query, board: Board) -> tuple[Estimates, list[str]]:
+        estimates = predictor.predict(query, board.names)
+        watch = self._watches.get(name)
+        drifted = watch.drifted() if watch is not None else None
+        if not drifted or predictor is self._priors:
+            return estimates, []
+        priors = self._priors.predict(query, board.names).candidates
+        return by_priors(estimates, priors, drifted), notes(drifted, board.names)
+
+    def board(self, name: str, now: float) -> Board | None:
+        """The route `name` compiled; of a plain model, a route of one."""
+        known = self._boards.get(name)
+        if known is not None and known[0] > now:
+            return known[1]
+        route = self._routes.get(name)
+        models = route.models if route is not None else [name]
+        found = [(each, model) for each in models if (model := self._names.find(each)) is not None]
+        if not found:
+            return None
+        certificate = self.certificates.get(name)
+        board = Board(
+            name,
+            self._defaults.get(name, NOTHING),
+            [self._candidate(each, model) for each, model in found],
+            pair=certificate.pair() if certificate else None,
+        )
+        if len(self._boards) > 1000:  # plain names are the clients' to make up
+            self._boards.clear()
+        self._boards[name] = (now + _FRESH, board)
+        return board
+
+    def _candidate(self, name: str, model: catalog.Model) -> Candidate:
+        declared = self._models.get(name)
+        offers = tuple(
+            Offer(
+                target=target.name,
+                provider=target.provider.name,
+                regions=regions,
+                price=self._prices.find(target.provider.name, target.model),
+                window=self._prices.context_window(target.provider.name, target.model),
+            )
+            for tier in model.tiers
+            for target in tier
+            if (regions := self._served(target))
+        )
+        families = [found for tier in model.tiers for target in tier if (found := of_family(target.model))]
+        capabilities = declared.capabilities if declared is not None else None
+        if capabilities is not None:
+            known: tuple[str, ...] | None = tuple(sorted(capabilities))
+        elif model.capabilities:
+            known = tuple(sorted(model.capabilities))
+        else:
+            known = families[0] if families else None
+        return Candidate(
+            name=name,
+            offers=offers,
+            capabilities=known,
+            window=model.context_window,
+            max_output=declared.max_output_tokens if declared is not None else None,
+            quality=declared.quality if declared is not None else None,
+        )
+
+    def _served(self, target: catalog.Target) -> tuple[str | None, ...]:
+        """The regions of the accounts that serve `target`; at home there is one account without a name."""
+        accounts = self._regions.get(target.provider.name, [])
+        return tuple(a.region for a in accounts if a.models is None or target.model in a.models) or (
+            (None,) if target.provider.embedded and target.provider.name in AT_HOME else ()
+        )
+
+    def _plan(self, name: str, selection: Selection, decision: Decision) -> catalog.Model | None:
+        """The targets that fit, in the order in which they are to be tried."""
+        if not decision.order:
+            return None
+        key = (name, selection.targets, tuple(decision.order))
+        plan = self._plans.get(key)
+        if plan is None:
+            tiers: list[tuple[catalog.Target, ...]] = []
+            for i in decision.order:
+                model, allowed = self._names.find(selection.options[i].name), selection.targets[i]
+                kept = [tuple(t for t in tier if t.name in allowed) for tier in (model.tiers if model else ())]
+                tiers.extend(tier for tier in kept if tier)
+            whole = self._names.find(name)
+            timeouts = whole.timeouts if whole is not None else config.Timeouts()
+            plan = catalog.Model(name=name, tiers=tuple(tiers), timeouts=timeouts)
+            if len(self._plans) >= _PLANS:
+                self._plans.clear()
+            self._plans[key] = plan
+        return plan
+
+    # what came of it
+
+    def observe(self, row: Row, choice: Choice | None, now: float) -> None:
+        """A request ended: how fast its target was, what it cost, and whom its session is with."""
+        if row.target is None or row.total is None:
+            return
+        if row.status == 200 and row.error is None:
+            before = (row.admit or 0.0) + (row.route or 0.0) + (row.queue or 0.0)
+            ttft = row.ttft - before if row.stream and row.ttft is not None else None
+            self.latency.observe(now, row.target, ttft, row.total - before, row.output)
+        if choice is None:
+            return
+        if row.cost and (pacer := self._pacers.get(choice.route)) is not None:
+            pacer.spend(now, row.cost / PICO)
+        model = choice.model_of(row.target)
+        if model is not None and row.status == 200 and row.error is None:
+            self.sessions.keep(choice.session, model, row.input + row.output, now)
+
+    def scored(self, route: str, model: str, predicted: float, observed: float) -> None:
+        """Somebody judged an answer that `model` gave for `route`."""
+        if (watch := self._watches.get(route)) is not None:
+            watch.scored(model, predicted, observed)
+
+    def budget_left(self, name: str, now: float) -> float | None:
+        """USD that the route's budget of today still has; None: it has none."""
+        pacer = self._pacers.get(name)
+        return None if pacer is None else pacer.left(now)
+
+    def load_spending(self, spent: Mapping[str, float], now: float) -> None:
+        """USD that routes spent today before this process began."""
+        for name, usd in spent.items():
+            if (pacer := self._pacers.get(name)) is not None:
+                pacer.load(now, usd)
+
+    def record(self, choice: Choice, row: Row) -> msgspec.Raw:
+        """The decision's record, as the ledger keeps it."""
+        route = self._routes.get(choice.route)
+        keep = route is not None and route.record_prompts
+        return written(
+            Record(
+                id=row.decision or "",
+                time=row.time,
+                route=choice.route,
+                case=choice.case,
+                decision=choice.decision,
+                digest=choice.needs.digest,
+                turns=choice.needs.turns,
+                task=choice.query.task,
+                category=choice.query.category,
+                prompt=choice.needs.prompt if keep else None,
+                notes=choice.notes,
+            )
+        )
+
+
+def _predictor(route: config.Route, priors: Declared) -> Predictor:
+    return priors
+
+
+def _certificate(route: config.Route) -> Certificate | None:
+    if route.certificate is None:
+        return None
+    try:
+        found = read_certificate(Path(route.certificate).read_bytes())
+    except (OSError, msgspec.DecodeError) as error:
+        raise config.ConfigError(f'routes "{route.name}": certificate: {route.certificate}: {error}') from None
+    names = {found.strong, found.weak}
+    if found.threshold is not None and not names <= set(route.models):
+        raise config.ConfigError(
+            f'routes "{route.name}": certificate: it is for {found.strong} and {found.weak}, which the route\'s models '
+            "must have among them"
+        )
+    return found
+
+
+def _pacer(route: config.Route, workers: int, former: Router | None) -> Pacer:
+    """Each worker keeps to its part of the budget."""
+    assert route.budget_usd_per_day is not None
+    share = route.budget_usd_per_day / workers
+    before = former._pacers.get(route.name) if former else None
+    return before if before is not None and before.usd_per_day == share else Pacer(share)
+
+
+def _defaults(route: config.Route) -> Constraints:
+    try:
+        return of_route(route)
+    except Malformed as error:
+        raise config.ConfigError(str(error)) from None
