@@ -169,6 +169,11 @@ class Gateway:
         if story.usage is not None and row.target is not None:
             price = self.serving.price(row.target)
             row.cost = None if price is None else cost(story.usage, price)
+        router = self.serving.router
+        if story.choice is not None:
+            row.record = router.record(story.choice, row, story.attempts)
+        if router.active:
+            router.observe(row, story.choice, row.time + row.total / 1000)
         self._journal.add(row)
         self._burst.soon()
         if story.principal is not None:

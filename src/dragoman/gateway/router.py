@@ -3,7 +3,7 @@
 One `Router` per config; over a reload the new one takes over what was learned. `now` is Unix seconds throughout.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -26,10 +26,12 @@ from dragoman.routing.estimate import Estimates, Predictor, Query
 from dragoman.routing.latency import LatencyBook, Pace, loaded
 from dragoman.routing.needs import Needs
 from dragoman.routing.pacing import Pacer
-from dragoman.routing.record import Record, written
+from dragoman.routing.record import Attempt, Record, written
+from dragoman.routing.regions import within
 
 _FRESH = 300.0  # seconds a compiled board is good: prices may depend on the hour
 _PLANS = 4096  # remembered
+_TRIED = 4  # candidates that are tried for one request, the chosen included
 
 
 class Health(Struct, frozen=True):
@@ -83,7 +85,7 @@ class Router:
         }
         self.certificates = {r.name: found for r in settings.routes if (found := _certificate(r)) is not None}
         self._boards: dict[str, tuple[float, Board]] = {}
-        self._plans: dict[tuple[str, tuple[tuple[str, ...], ...], tuple[int, ...]], catalog.Model] = {}
+        self._plans: dict[tuple[str, tuple[tuple[str, ...], ...], tuple[int, ...], str | None], catalog.Model] = {}
         self.latency: LatencyBook = former.latency if former else LatencyBook()
         self.sessions: Sessions = former.sessions if former else Sessions()
         self._pacers = {
@@ -102,6 +104,15 @@ class Router:
                 if model.ttft_ms or model.tokens_per_s:
                     self.latency.declare(target, model.ttft_ms, model.tokens_per_s)
 
+    @property
+    def active(self) -> bool:
+        """Whether anybody asks how fast targets are."""
+        return bool(self._routes)
+
+    def explores(self, name: str) -> bool:
+        """Whether decisions for `name` need a number drawn."""
+        return name in self._routes and self._routes[name].explore > 0
+
     def is_route(self, name: str) -> bool:
         """Whether `name` stands for a choice."""
         return name in self._routes
@@ -117,9 +128,11 @@ class Router:
         health: Callable[[str], Health] = lambda target: WELL,
         owner: str | None = None,
         priced: bool = False,
+        session: str | None = None,
     ) -> Choice | None:
         """The decision for a request for `name`; None where there is no such name. `owner` keeps the sessions of
-        different callers apart; `priced`: the caller's own budget needs prices known."""
+        different callers apart; `session`: what the conversation goes by, where `said` does not say; `priced`: some
+        budget needs prices known."""
         board = self.board(name, now)
         if board is None:
             return None
@@ -137,7 +150,7 @@ class Router:
                 down[option.name] = state.down
             pace = self.latency.pace(option.target, now)
             paces.append(pace if state is WELL else loaded(pace, state.busy, state.wait_ms))
-        session = f"{owner or ''}/{name}/{limits.session or needs.cache_key or needs.thread}"
+        key = f"{owner or ''}/{name}/{limits.session or session or needs.thread}"
         pacer = self._pacers.get(name)
         case = Case(
             options=selection.options,
@@ -152,7 +165,7 @@ class Router:
             estimates=[estimates.candidates[each] for each in board.names],
             paces=paces,
             down=down,
-            held=self.sessions.held(session, now),
+            held=self.sessions.held(key, now),
             squeeze=pacer.squeeze(now) if pacer is not None else 0.0 if priced else None,
             pair=board.pair if limits.mode == board.defaults.mode else None,
             explore=route.explore if route is not None else 0.0,
@@ -166,11 +179,11 @@ class Router:
             route=name,
             case=case,
             decision=decision,
-            plan=self._plan(name, selection, decision),
+            plan=self._plan(name, selection, decision, limits.region),
             targets=selection.targets,
             needs=needs,
             query=query,
-            session=session,
+            session=key,
             notes=said_notes,
         )
 
@@ -243,25 +256,33 @@ class Router:
             (None,) if target.provider.embedded and target.provider.name in AT_HOME else ()
         )
 
-    def _plan(self, name: str, selection: Selection, decision: Decision) -> catalog.Model | None:
-        """The targets that fit, in the order in which they are to be tried."""
+    def _plan(self, name: str, selection: Selection, decision: Decision, region: str | None) -> catalog.Model | None:
+        """The targets of the best few that fit, in the order in which they are to be tried."""
         if not decision.order:
             return None
-        key = (name, selection.targets, tuple(decision.order))
+        order = tuple(decision.order[:_TRIED])
+        key = (name, selection.targets, order, region)
         plan = self._plans.get(key)
         if plan is None:
             tiers: list[tuple[catalog.Target, ...]] = []
-            for i in decision.order:
+            for i in order:
                 model, allowed = self._names.find(selection.options[i].name), selection.targets[i]
                 kept = [tuple(t for t in tier if t.name in allowed) for tier in (model.tiers if model else ())]
                 tiers.extend(tier for tier in kept if tier)
             whole = self._names.find(name)
             timeouts = whole.timeouts if whole is not None else config.Timeouts()
-            plan = catalog.Model(name=name, tiers=tuple(tiers), timeouts=timeouts)
+            plan = catalog.Model(name=name, tiers=tuple(tiers), timeouts=timeouts, only=self._within(region))
             if len(self._plans) >= _PLANS:
                 self._plans.clear()
             self._plans[key] = plan
         return plan
+
+    def _within(self, region: str | None) -> frozenset[str] | None:
+        """The accounts in `region`."""
+        if region is None:
+            return None
+        accounts = [account for several in self._regions.values() for account in several]
+        return frozenset(account.name for account in accounts if within(account.region, region))
 
     # what came of it
 
@@ -297,7 +318,7 @@ class Router:
             if (pacer := self._pacers.get(name)) is not None:
                 pacer.load(now, usd)
 
-    def record(self, choice: Choice, row: Row) -> msgspec.Raw:
+    def record(self, choice: Choice, row: Row, attempts: Sequence[Attempt] = ()) -> msgspec.Raw:
         """The decision's record, as the ledger keeps it."""
         route = self._routes.get(choice.route)
         keep = route is not None and route.record_prompts
@@ -313,6 +334,7 @@ class Router:
                 task=choice.query.task,
                 category=choice.query.category,
                 prompt=choice.needs.prompt if keep else None,
+                attempts=list(attempts),
                 notes=choice.notes,
             )
         )

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated
 
 import msgspec
@@ -11,7 +12,7 @@ from dragoman.canon import Failed, Failure
 from dragoman.config import State
 from dragoman.dialects.fields import Malformed
 from dragoman.gateway.decisions import think, told
-from dragoman.gateway.router import Router
+from dragoman.gateway.router import Health, Router
 from dragoman.routing.constraints import HEADER
 from dragoman.routing.record import read
 
@@ -35,7 +36,13 @@ class Said(Struct, forbid_unknown_fields=True, kw_only=True):
         return self.score if self.score is not None else None if self.thumbs is None else float(self.thumbs == "up")
 
 
-def explain(router: Router, body: bytes, headers: dict[bytes, bytes], query: dict[str, list[str]]) -> bytes:
+def explain(
+    router: Router,
+    health: Callable[[str], Health],
+    body: bytes,
+    headers: dict[bytes, bytes],
+    query: dict[str, list[str]],
+) -> bytes:
     """`POST /dragoman/v1/explain[?dialect=&model=]`, with a request as its body. Raises `Failed`."""
     header = headers.get(HEADER.encode())
     try:
@@ -46,6 +53,7 @@ def explain(router: Router, body: bytes, headers: dict[bytes, bytes], query: dic
             header=None if header is None else header.decode("latin-1"),
             model=query["model"][0] if "model" in query else None,
             dialect=query["dialect"][0] if "dialect" in query else None,
+            health=health,
         )
     except Malformed as error:
         raise Failed(Failure(kind="bad_request", message=str(error), param=error.path or None)) from None
