@@ -137,7 +137,7 @@ class Router:
         if board is None:
             return None
         route = self._routes.get(name)
-        limits = said.over(board.defaults)
+        limits = board.limits(said)
         selection = board.select(limits)
         query = Query(prompt=needs.prompt, task=limits.tag("task"), category=limits.tag("category"))
         predictor = self._predictors.get(name, self._priors)

@@ -5,6 +5,7 @@ from dragoman.accounts.pool import Pool
 from dragoman.gateway.router import WELL, Health
 
 _SOON = 1.0  # seconds that a rest may last for a target to count as served: the queue bridges it
+NOBODY = float("inf")
 _MOST = 10_000  # targets remembered
 
 
@@ -20,24 +21,36 @@ class Wards:
         seats = self._seats.get(target)
         if seats is None:
             seats = self._find(target)
-        busy, well, now = 1.0, False, self._pool.leases.now()
-        rest, why = float("inf"), "its accounts are switched off"
+        busy = NOBODY
         for seat in seats:
             account = seat.account
-            if not account.serving:
+            ails = seat.cooldown.state or account.cooldown.state or account.host.cooldown.state or not account.serving
+            if ails and self._rests(seat) is not None:
                 continue
-            if seat.cooldown.state or account.cooldown.state or account.host.cooldown.state:
-                worst = max((seat.cooldown, account.cooldown, account.host.cooldown), key=lambda each: each.opens(now))
-                wait = worst.opens(now) - now
-                if wait > _SOON:
-                    if wait < rest:
-                        rest, why = wait, f"all its accounts rest ({worst.kind}), the first is back in {wait:.0f} s"
-                    continue
-            well = True
-            busy = min(busy, max(seat.in_flight / seat.concurrency, account.in_flight / account.concurrency))
-        if not well and seats:
-            return Health(down=why)
-        return Health(busy=busy) if busy > 0 and seats else WELL
+            load, whole = seat.in_flight / seat.concurrency, account.in_flight / account.concurrency
+            if whole > load:  # noqa: PLR1730 - a call of max costs more than all the rest
+                load = whole
+            if load < busy:  # noqa: PLR1730
+                busy = load
+        if busy == 0 or not seats:
+            return WELL
+        return Health(down=self._why(seats)) if busy == NOBODY else Health(busy=busy)
+
+    def _rests(self, seat: SeatCapacity) -> tuple[float, str] | None:
+        """For how many seconds nobody can call there, and why; None: one can, or as good as."""
+        account = seat.account
+        if not account.serving:
+            return float("inf"), "its accounts are switched off"
+        now = self._pool.leases.now()
+        worst = max((seat.cooldown, account.cooldown, account.host.cooldown), key=lambda each: each.opens(now))
+        seconds = worst.opens(now) - now
+        if seconds <= _SOON:
+            return None
+        return seconds, f"all its accounts rest ({worst.kind}), the first is back in {seconds:.0f} s"
+
+    def _why(self, seats: list[SeatCapacity]) -> str:
+        rests = [rest for seat in seats if (rest := self._rests(seat)) is not None]
+        return min(rests)[1]
 
     def _find(self, target: str) -> list[SeatCapacity]:
         provider, _, model = target.partition("/")

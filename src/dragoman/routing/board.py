@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from dragoman.catalog.prices import Price
 from dragoman.routing.constraints import Constraints
@@ -49,11 +49,25 @@ class Board:
     ) -> None:
         self.name = name
         self.defaults = defaults
-        self.candidates = tuple(candidates)
+        same: dict[tuple[str, ...] | None, tuple[str, ...] | None] = {}  # one tuple for equals: they are compared once
+        self.candidates = tuple(
+            structs.replace(each, capabilities=same.setdefault(each.capabilities, each.capabilities))
+            for each in candidates
+        )
         self.names = tuple(candidate.name for candidate in candidates)
         self.pair = pair
         self._known = frozenset(word for each in candidates for word in each.capabilities or ())
+        self._merged: dict[Constraints, Constraints] = {}
         self._selections: dict[tuple[tuple[str, ...], tuple[str, ...], str | None], Selection] = {}
+
+    def limits(self, said: Constraints) -> Constraints:
+        """What holds for a request that says so: the defaults where it says nothing."""
+        found = self._merged.get(said)
+        if found is None:
+            if len(self._merged) >= _SELECTIONS:
+                self._merged.clear()
+            found = self._merged[said] = said.over(self.defaults)
+        return found
 
     def select(self, limits: Constraints) -> Selection:
         """The options that `limits` leaves, ruled ones among them with why."""
