@@ -12,7 +12,6 @@ from dragoman.catalog.prices import PriceBook
 from dragoman.cli.out import print_json, print_table
 from dragoman.cli.settings import AsJson, ConfigFile, config_path, settings
 
-
 if TYPE_CHECKING:
     from dragoman.routing.certificate import Certificate
 
