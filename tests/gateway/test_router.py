@@ -18,7 +18,7 @@ from dragoman.gateway.wards import Wards
 from dragoman.ledger.row import Row
 from dragoman.routing.constraints import NOTHING, Constraints
 from dragoman.routing.estimate import Estimate, Estimates
-from dragoman.routing.needs import Needs
+from dragoman.routing.needs import Needs, digest_of
 from dragoman.routing.record import read, replay
 
 NOW = 1_795_000_000.0
@@ -47,7 +47,9 @@ def router(former: Router | None = None, **route: Any) -> Router:
 def choose(
     made: Router, said: Constraints = NOTHING, name: str = "auto", needs: Needs | None = None, **how: Any
 ) -> Choice:
-    choice = made.choose(name, needs or Needs(prompt="hello", digest="d", thread="t"), said, now=NOW, **how)
+    choice = made.choose(
+        name, needs or Needs(prompt="hello", digest=digest_of("hello"), thread="t"), said, now=NOW, **how
+    )
     assert choice is not None
     return choice
 
@@ -157,7 +159,7 @@ def test_the_record_replays_and_keeps_the_prompt_only_where_told() -> None:
         choice = choose(made, Constraints(tags=(("task", "x"),)))
         record = read(made.record(choice, row(choice)))
         assert replay(record) == choice.decision
-        assert (record.prompt, record.task, record.digest) == ("hello" if keep else None, "x", "d")
+        assert (record.prompt, record.task) == ("hello" if keep else None, "x")
 
 
 class Learned:
@@ -249,3 +251,25 @@ def test_a_target_all_of_whose_accounts_rest_is_down(pool: Pool) -> None:
     assert down is not None and down.startswith("all its accounts rest (rate_limited), the first is back in 3")
     assert wards.health("openai/nano").down is None
     assert msgspec.structs.asdict(wards.health("nobody/has-it"))["down"] is None
+
+
+def test_a_candidate_is_known_to_the_predictor_by_its_name_or_by_its_targets() -> None:
+    class Trained(Learned):
+        models = ("nano", "large")
+        asked: tuple[str, ...] = ()
+
+        def predict(self, query: Any, models: Any) -> Estimates:
+            self.asked = tuple(models)
+            return Estimates(0.0, {name: Estimate(0.8, 0.1) for name in models})
+
+    made = router()
+    trained = made._predictors["auto"] = Trained()
+    choice = choose(made)
+    assert trained.asked == ("nano", "large")
+    record = read(made.record(choice, row(choice)))
+    assert record.known_as == ["nano", "large"] and replay(record, trained, "hello") == choice.decision
+
+
+def test_an_artifact_that_can_not_be_read_is_a_bad_config(tmp_path: Path) -> None:
+    with pytest.raises(config.ConfigError, match='routes "auto": artifact: '):
+        router(artifact=str(tmp_path / "none.dgm"))

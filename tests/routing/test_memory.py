@@ -6,7 +6,7 @@ from dragoman.routing.affinity import FRESH, Sessions
 from dragoman.routing.decide import Held
 from dragoman.routing.declared import UNKNOWN, Declared
 from dragoman.routing.drift import DriftWatch, by_priors, notes
-from dragoman.routing.estimate import Estimate, Estimates, Query
+from dragoman.routing.estimate import Estimate, Query
 from dragoman.routing.pacing import DAY, Pacer
 
 
@@ -64,9 +64,9 @@ def test_a_model_that_became_worse_is_judged_by_its_prior_and_it_is_said() -> No
         watch.scored("steady", 0.7, 0.7 + (0.2 if k % 2 else -0.2))
         watch.scored("fallen", 0.7, 0.5)
     assert watch.drifted() == {"fallen": "worse than learned"}
-    learned = Estimates(0.1, {"steady": Estimate(0.7, 0.02, 90.0), "fallen": Estimate(0.7, 0.02, 80.0)})
+    learned = {"steady": Estimate(0.7, 0.02, 90.0), "fallen": Estimate(0.7, 0.02, 80.0)}
     found = by_priors(learned, {"fallen": Estimate(0.4, 0.2)}, watch.drifted())
-    assert found.candidates == {"steady": Estimate(0.7, 0.02, 90.0), "fallen": Estimate(0.4, 0.2, 80.0)}
+    assert found == {"steady": Estimate(0.7, 0.02, 90.0), "fallen": Estimate(0.4, 0.2, 80.0)}
     assert notes(watch.drifted(), ["steady", "fallen"]) == ["fallen goes by its prior: worse than learned"]
 
 

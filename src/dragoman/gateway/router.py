@@ -4,6 +4,7 @@ One `Router` per config; over a reload the new one takes over what was learned. 
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 
 import msgspec
@@ -20,9 +21,9 @@ from dragoman.routing.capabilities import of_family
 from dragoman.routing.certificate import Certificate, read_certificate
 from dragoman.routing.constraints import NOTHING, Constraints, of_route
 from dragoman.routing.decide import Case, Decision, decide
-from dragoman.routing.declared import Declared
+from dragoman.routing.declared import UNKNOWN, Declared
 from dragoman.routing.drift import DriftWatch, by_priors, notes
-from dragoman.routing.estimate import Estimates, Predictor, Query
+from dragoman.routing.estimate import Estimate, Predictor, Query
 from dragoman.routing.latency import LatencyBook, Pace, loaded
 from dragoman.routing.needs import Needs
 from dragoman.routing.pacing import Pacer
@@ -57,6 +58,7 @@ class Choice(Struct, kw_only=True):
     needs: Needs
     query: Query
     session: str
+    known_as: list[str]
     notes: list[str]
 
     def model_of(self, target: str) -> str | None:
@@ -141,7 +143,7 @@ class Router:
         selection = board.select(limits)
         query = Query(prompt=needs.prompt, task=limits.tag("task"), category=limits.tag("category"))
         predictor = self._predictors.get(name, self._priors)
-        estimates, said_notes = self._estimates(name, predictor, query, board)
+        novelty, estimates, said_notes = self._estimates(name, predictor, query, board)
         down: dict[str, str] = {}
         paces: list[Pace] = []
         for option in selection.options:
@@ -161,8 +163,8 @@ class Router:
             streams=needs.streams,
             stage=needs.stage,
             predictor=predictor.name,
-            novelty=estimates.novelty,
-            estimates=[estimates.candidates[each] for each in board.names],
+            novelty=novelty,
+            estimates=estimates,
             paces=paces,
             down=down,
             held=self.sessions.held(key, now),
@@ -184,17 +186,23 @@ class Router:
             needs=needs,
             query=query,
             session=key,
+            known_as=[] if board.known_as == board.names else list(board.known_as),
             notes=said_notes,
         )
 
-    def _estimates(self, name: str, predictor: Predictor, query: Query, board: Board) -> tuple[Estimates, list[str]]:
-        estimates = predictor.predict(query, board.names)
+    def _estimates(
+        self, name: str, predictor: Predictor, query: Query, board: Board
+    ) -> tuple[float, list[Estimate], list[str]]:
+        """Novelty, what is expected of each candidate, and what a reader of the record should know of that."""
+        found = predictor.predict(query, board.known_as)
+        estimates = [found.candidates.get(each, UNKNOWN) for each in board.known_as]
         watch = self._watches.get(name)
-        drifted = watch.drifted() if watch is not None else None
-        if not drifted or predictor is self._priors:
-            return estimates, []
+        drifted = watch.drifted() if watch is not None and predictor is not self._priors else None
+        if not drifted:
+            return found.novelty, estimates, []
         priors = self._priors.predict(query, board.names).candidates
-        return by_priors(estimates, priors, drifted), notes(drifted, board.names)
+        judged = by_priors(dict(zip(board.names, estimates, strict=True)), priors, drifted)
+        return found.novelty, list(judged.values()), notes(drifted, board.names)
 
     def board(self, name: str, now: float) -> Board | None:
         """The route `name` compiled; of a plain model, a route of one."""
@@ -212,6 +220,7 @@ class Router:
             self._defaults.get(name, NOTHING),
             [self._candidate(each, model) for each, model in found],
             pair=certificate.pair() if certificate else None,
+            learned=getattr(self._predictors.get(name), "models", ()),
         )
         if len(self._boards) > 1000:  # plain names are the clients' to make up
             self._boards.clear()
@@ -335,13 +344,22 @@ class Router:
                 category=choice.query.category,
                 prompt=choice.needs.prompt if keep else None,
                 attempts=list(attempts),
+                known_as=choice.known_as,
                 notes=choice.notes,
             )
         )
 
 
-def _predictor(route: config.Route, priors: Declared) -> Predictor:
-    return priors
+def _predictor(route: config.Route, priors: Predictor) -> Predictor:
+    """The route's artifact, read by a module that is loaded only then: it needs numpy, and 30 MB."""
+    if route.artifact is None:
+        return priors
+    try:
+        made: Predictor = import_module("dragoman.routing.predictor").load(Path(route.artifact), priors)
+    except (OSError, RuntimeError, ModuleNotFoundError) as error:
+        mend = ": pip install numpy" if isinstance(error, ModuleNotFoundError) else ""
+        raise config.ConfigError(f'routes "{route.name}": artifact: {route.artifact}: {error}{mend}') from None
+    return made
 
 
 def _certificate(route: config.Route) -> Certificate | None:

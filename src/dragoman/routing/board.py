@@ -1,6 +1,6 @@
 """A route, compiled: what of its candidates does not depend on the request, worked out once for each config."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from msgspec import Struct, structs
 
@@ -45,8 +45,15 @@ class Board:
     """The candidates of one route. Immutable but for its memory of selections."""
 
     def __init__(
-        self, name: str, defaults: Constraints, candidates: Sequence[Candidate], *, pair: Pair | None = None
+        self,
+        name: str,
+        defaults: Constraints,
+        candidates: Sequence[Candidate],
+        *,
+        pair: Pair | None = None,
+        learned: Collection[str] = (),
     ) -> None:
+        """`learned`: the models that the route's predictor was trained on."""
         self.name = name
         self.defaults = defaults
         same: dict[tuple[str, ...] | None, tuple[str, ...] | None] = {}  # one tuple for equals: they are compared once
@@ -55,6 +62,7 @@ class Board:
             for each in candidates
         )
         self.names = tuple(candidate.name for candidate in candidates)
+        self.known_as = tuple(_known_as(candidate, learned) for candidate in candidates)
         self.pair = pair
         self._known = frozenset(word for each in candidates for word in each.capabilities or ())
         self._merged: dict[Constraints, Constraints] = {}
@@ -103,6 +111,12 @@ class Board:
             price=lead.price if lead else None,
         )
         return option, tuple(offer.target for offer in offers)
+
+
+def _known_as(candidate: Candidate, learned: Collection[str]) -> str:
+    """By which name the predictor knows a candidate: its own, else a target's model id."""
+    ids = (offer.target.partition("/")[2] for offer in candidate.offers)
+    return next((name for name in (candidate.name, *ids) if name in learned), candidate.name)
 
 
 def _why_ruled(candidate: Candidate, limits: Constraints) -> str:

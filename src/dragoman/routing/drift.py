@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 from msgspec import Struct
 
-from dragoman.routing.estimate import Estimate, Estimates
+from dragoman.routing.estimate import Estimate
 
 TOLERATED = 0.05  # a mean difference of quality that is no drift
 ALARM = 5.0  # accumulated beyond it: some fifty answers that are 0.15 off, or ten that are 0.55 off
@@ -61,17 +61,16 @@ class DriftWatch:
         return self._models.setdefault(model, _Watched())
 
 
-def by_priors(learned: Estimates, priors: Mapping[str, Estimate], drifted: Mapping[str, str]) -> Estimates:
+def by_priors(
+    learned: Mapping[str, Estimate], priors: Mapping[str, Estimate], drifted: Mapping[str, str]
+) -> dict[str, Estimate]:
     """`learned`, but of drifted models what the priors say. Their answers are as long as they were."""
-    if not drifted:
-        return learned
-    candidates = {
+    return {
         name: estimate
         if name not in drifted
         else msgspec.structs.replace(priors[name], output_tokens=estimate.output_tokens)
-        for name, estimate in learned.candidates.items()
+        for name, estimate in learned.items()
     }
-    return Estimates(learned.novelty, candidates)
 
 
 def notes(drifted: Mapping[str, str], models: Sequence[str]) -> list[str]:

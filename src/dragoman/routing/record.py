@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Struct, field
 
 from dragoman.routing.decide import Case, Decision, decide
+from dragoman.routing.declared import UNKNOWN
 from dragoman.routing.estimate import Estimate, Predictor, Query
 from dragoman.routing.needs import digest_of
 
@@ -37,6 +38,7 @@ class Record(Struct, kw_only=True, omit_defaults=True):
     category: str | None = None
     prompt: str | None = None  # only where the route has record_prompts
     attempts: list[Attempt] = field(default_factory=list)
+    known_as: list[str] = field(default_factory=list)  # the options' names to the predictor, where they differ
     notes: list[str] = field(default_factory=list)  # what the reader should know: a drifted model, a missing artifact
     version: int = VERSION
 
@@ -83,10 +85,10 @@ def re_estimated(
         raise Unreplayable(f"record {record.id} has no prompt: give it, or set record_prompts on the route")
     if digest_of(text) != record.digest:
         raise Unreplayable(f"this is not the prompt of record {record.id}: its digest differs")
-    names = [option.name for option in record.case.options]
+    names = record.known_as or [option.name for option in record.case.options]
     found = predictor.predict(Query(prompt=text, task=record.task, category=record.category), names)
     return {
         "predictor": predictor.name,
         "novelty": found.novelty,
-        "estimates": [found.candidates[name] for name in names],
+        "estimates": [found.candidates.get(name, UNKNOWN) for name in names],
     }
