@@ -188,7 +188,6 @@ MEANING = {
     "its strong and its weak model wherever both fit",
     "Route.budget_usd_per_day": "Spent evenly over the UTC day: what spends too fast is steered to cheaper models",
     "Route.explore": "Share of requests that go to any model that fits, to learn; logged with its probability",
-    "Route.shadow": "Share of requests that are also put to one other model that fits, to learn. *Not yet*",
     "Route.record_prompts": "Keep the prompt's text in decision records: needed to train and evaluate on own traffic",
     "Constraints.max_cost_usd": "Of one request, as predicted",
     "Constraints.max_ttft_ms": "Until the first content, in the slower quarter of what was measured",

@@ -201,7 +201,6 @@ class Route(Struct, forbid_unknown_fields=True, kw_only=True):
     certificate: str | None = None  # from `dragoman router certify`
     budget_usd_per_day: Annotated[float, Meta(gt=0)] | None = None
     explore: Annotated[float, Meta(ge=0, le=0.01)] = 0
-    shadow: Share = 0
     record_prompts: bool = False
 
 

@@ -1,7 +1,9 @@
 """`dragoman explain` and `dragoman decisions`."""
 
 import json
+import sys
 import time
+import types
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,7 +20,8 @@ from dragoman.ledger.journal import Journal
 from dragoman.ledger.row import Row
 from dragoman.ledger.store import Store
 from dragoman.routing.constraints import NOTHING
-from dragoman.routing.needs import Needs
+from dragoman.routing.declared import Declared
+from dragoman.routing.needs import Needs, digest_of
 
 Run = Callable[..., tuple[int, str, str]]
 CONFIG = """
@@ -179,3 +182,48 @@ def test_the_list_has_what_routes_chose_and_all_on_demand(booked: None, run: Run
 def test_an_unknown_decision_fails(booked: None, run: Run) -> None:
     status, _, err = run("decisions", "dec_nope")
     assert status == 1 and "no decision or request has the id dec_nope" in err
+
+
+def test_judged_decisions_become_outcomes_where_the_prompt_was_kept(booked: None, routes: Path, run: Run) -> None:
+    out = run("decisions", "--outcomes", "mine.jsonl")[1]
+    assert "0 outcomes; 1 judged ones have no prompt: set record_prompts on the route" in out
+
+
+@pytest.fixture
+def kept(routes: Path) -> None:
+    """Ten judged decisions of a route that keeps prompts."""
+    (routes / "dragoman.toml").write_text(CONFIG + "record_prompts = true\nexplore = 0.01\n")
+    found = config.load(routes / "dragoman.toml")
+    prices = PriceBook(found)
+    router, book, now = Router(found, Directory(found, prices), prices), Journal(routes / "state"), time.time() - 60
+    state = State(dir=str(routes / "state"))
+    for k in range(10):
+        needs = Needs(prompt=f"question {k}", digest=digest_of(f"question {k}"))
+        choice = router.choose("auto", needs, NOTHING, now=now, draw=0.5)
+        assert choice is not None
+        row = Row(request_id=f"req_{k}", time=now, model="auto", decision=f"dec_{k}", target="openai/nano", output=7)
+        row.cost, row.record = 10**9, router.record(choice, row)
+        book.append(row)
+    book.close()
+    fold(state)
+    with Store(state) as store:
+        for k in range(10):
+            assert say(store, Feedback(decision=f"dec_{k}", time=now, quality=k / 10))
+
+
+def test_outcomes_have_what_training_needs(kept: None, routes: Path, run: Run) -> None:
+    assert "10 outcomes" in run("decisions", "--outcomes", "mine.jsonl")[1]
+    lines = {line["id"]: line for line in map(json.loads, (routes / "mine.jsonl").read_text().splitlines())}
+    assert lines["dec_3"]["prompt"] == "question 3"
+    assert lines["dec_3"]["outcomes"] == {"small": {"quality": 0.3, "output_tokens": 7, "cost_usd": 0.001}}
+
+
+def test_another_artifact_is_valued_on_what_was_logged(kept: None, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = types.ModuleType("dragoman.routing.predictor")
+    module.load = lambda path: Declared({"small": 0.9, "large": 0.1})  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "dragoman.routing.predictor", module)
+    found = json.loads(run("decisions", "--evaluate", "new.dgm", "--json")[1])
+    assert (found["decisions"], found["agreement"], found["overlap"]) == (10, 1.0, 1.0)
+    assert found["logged"]["mean"] == pytest.approx(0.45) and found["ips"]["mean"] == pytest.approx(0.45, rel=0.01)
+    out = run("decisions", "--evaluate", "new.dgm")[1]
+    assert "doubly robust" in out and "10 judged decisions" in out

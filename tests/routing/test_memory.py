@@ -70,15 +70,13 @@ def test_a_model_that_became_worse_is_judged_by_its_prior_and_it_is_said() -> No
     assert notes(watch.drifted(), ["steady", "fallen"]) == ["fallen goes by its prior: worse than learned"]
 
 
-def test_another_version_or_price_is_drift_and_the_first_seen_is_not() -> None:
+def test_another_version_of_a_target_is_drift_and_another_target_is_not() -> None:
     watch = DriftWatch()
-    watch.answered_as("a", "a-2026-01")
-    watch.priced("a", (1, 2))
-    watch.priced("b", (1, 2))
-    watch.priced("b", (1, 3))
-    assert watch.drifted() == {"b": "its price has changed"}
-    watch.answered_as("a", "a-2026-02")
-    assert watch.drifted()["a"] == "its provider now answers with a-2026-02, before with a-2026-01"
+    watch.answered_as("a", "p/a", "a-2026-01")
+    watch.answered_as("a", "q/a", "another-a")
+    assert watch.drifted() == {}
+    watch.answered_as("a", "p/a", "a-2026-02")
+    assert watch.drifted() == {"a": "p/a now answers as a-2026-02, before as a-2026-01"}
 
 
 def test_declared_qualities_are_the_same_for_every_query() -> None:

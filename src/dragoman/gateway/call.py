@@ -96,6 +96,7 @@ class Story:
         "reserved",
         "row",
         "usage",
+        "version",
     )
 
     def __init__(self, call: Call, out: Out, book: Callable[["Story"], None]) -> None:
@@ -112,6 +113,7 @@ class Story:
         self.reserved = 0  # pico-dollars held of it
         self.choice: Choice | None = None  # where a route or constraints decided
         self.attempts: list[Attempt] = []  # of a decision
+        self.version: str | None = None  # what the provider calls the model that answered, where it was read
         self.row = Row(request_id=call.id, time=time.time(), dialect=call.dialect.NAME, decision="dec" + call.id[3:])
 
     def elapsed(self) -> float:

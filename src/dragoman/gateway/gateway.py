@@ -173,7 +173,7 @@ class Gateway:
         if story.choice is not None:
             row.record = router.record(story.choice, row, story.attempts)
         if router.active:
-            router.observe(row, story.choice, row.time + row.total / 1000)
+            router.observe(row, story.choice, row.time + row.total / 1000, story.version)
         self._journal.add(row)
         self._burst.soon()
         if story.principal is not None:

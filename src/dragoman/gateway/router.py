@@ -295,8 +295,9 @@ class Router:
 
     # what came of it
 
-    def observe(self, row: Row, choice: Choice | None, now: float) -> None:
-        """A request ended: how fast its target was, what it cost, and whom its session is with."""
+    def observe(self, row: Row, choice: Choice | None, now: float, version: str | None = None) -> None:
+        """A request ended: how fast its target was, what it cost, and whom its session is with. `version`: what the
+        provider calls the model that answered."""
         if row.target is None or row.total is None:
             return
         if row.status == 200 and row.error is None:
@@ -310,6 +311,8 @@ class Router:
         model = choice.model_of(row.target)
         if model is not None and row.status == 200 and row.error is None:
             self.sessions.keep(choice.session, model, row.input + row.output, now)
+            if version is not None and (watch := self._watches.get(choice.route)) is not None:
+                watch.answered_as(model, row.target, version)
 
     def scored(self, route: str, model: str, predicted: float, observed: float) -> None:
         """Somebody judged an answer that `model` gave for `route`."""

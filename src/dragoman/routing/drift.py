@@ -1,14 +1,14 @@
-"""Noticing that a model is no longer what the predictor learned it to be: other quality, another version, other prices.
+"""Noticing that a model is no longer what the predictor learned it to be: its quality is other, or its version is.
 
 Quality is watched with the Page-Hinkley test (Page, Biometrika 41, 1954) on observed minus predicted, in both
-directions. A drifted model is judged by its prior until another artifact comes; the record says so. Latency needs no
-test: it is never learned, only measured, with a memory of minutes.
+directions. A drifted model is judged by its prior until another artifact comes; the record says so. Prices and latency
+need no test: they are never learned, but known and measured as they are now.
 """
 
 from collections.abc import Mapping, Sequence
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, field
 
 from dragoman.routing.estimate import Estimate
 
@@ -19,8 +19,7 @@ ALARM = 5.0  # accumulated beyond it: some fifty answers that are 0.15 off, or t
 class _Watched(Struct):
     high: float = 0.0  # accumulated: better than predicted
     low: float = 0.0
-    price: tuple[int, int] | None = None
-    version: str | None = None
+    versions: dict[str, str] = field(default_factory=dict)  # by target
     drifted: str | None = None
 
 
@@ -39,19 +38,14 @@ class DriftWatch:
         if watched.drifted is None and max(watched.high, watched.low) > ALARM:
             watched.drifted = "better than learned" if watched.high > watched.low else "worse than learned"
 
-    def priced(self, model: str, price: tuple[int, int]) -> None:
-        """The model costs that now: pico-dollars for a token in and out."""
+    def answered_as(self, model: str, target: str, version: str) -> None:
+        """The provider of `target` called what answered `version`."""
         watched = self._of(model)
-        if watched.price is not None and watched.price != price and watched.drifted is None:
-            watched.drifted = "its price has changed"
-        watched.price = price
-
-    def answered_as(self, model: str, version: str) -> None:
-        """The provider called what answered `version`."""
-        watched = self._of(model)
-        if watched.version is not None and watched.version != version and watched.drifted is None:
-            watched.drifted = f"its provider now answers with {version}, before with {watched.version}"
-        watched.version = version
+        before = watched.versions.setdefault(target, version)
+        if before != version:
+            watched.versions[target] = version
+            if watched.drifted is None:
+                watched.drifted = f"{target} now answers as {version}, before as {before}"
 
     def drifted(self) -> dict[str, str]:
         """The models that drifted, and how."""
