@@ -81,6 +81,12 @@ def test_where_nothing_fits_the_client_is_told_in_its_own_envelope_what_ruled_ea
     assert "small: costs about" in reply.text and "large: costs about" in reply.text and "Nearest: " in reply.text
 
 
+def test_a_cost_limit_on_what_has_no_price_is_an_error_of_its_own(http):
+    reply = ask(http, model="openai/gpt-nobody-prices", constraints="max_cost_usd=1")
+    assert (reply.status_code, reply.headers["x-dragoman-error"]) == (400, "unknown_price")
+    assert "set price in [[models]]" in reply.text
+
+
 @pytest.mark.parametrize("surface", SURFACES)
 def test_nonsense_is_a_bad_request_that_names_the_key(http, surface):
     reply = ask(http, surface, constraints="max_cost=1")

@@ -86,6 +86,8 @@ class Router:
             route.name: _predictor(route, self._priors) for route in settings.routes
         }
         self.certificates = {r.name: found for r in settings.routes if (found := _certificate(r)) is not None}
+        # whether anybody wants to know how fast targets are
+        self.active: bool = bool(settings.routes) or (former is not None and former.active)
         self._boards: dict[str, tuple[float, Board]] = {}
         self._plans: dict[tuple[str, tuple[tuple[str, ...], ...], tuple[int, ...], str | None], catalog.Model] = {}
         self.latency: LatencyBook = former.latency if former else LatencyBook()
@@ -105,11 +107,6 @@ class Router:
             for target in (target for tier in model.tiers() for target in tier):
                 if model.ttft_ms or model.tokens_per_s:
                     self.latency.declare(target, model.ttft_ms, model.tokens_per_s)
-
-    @property
-    def active(self) -> bool:
-        """Whether anybody asks how fast targets are."""
-        return bool(self._routes)
 
     def explores(self, name: str) -> bool:
         """Whether decisions for `name` need a number drawn."""
@@ -138,6 +135,7 @@ class Router:
         board = self.board(name, now)
         if board is None:
             return None
+        self.active = True
         route = self._routes.get(name)
         limits = board.limits(said)
         selection = board.select(limits)

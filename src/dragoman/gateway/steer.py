@@ -8,7 +8,7 @@ from functools import lru_cache
 
 import msgspec
 
-from dragoman.canon import Failed, Failure
+from dragoman.canon import Failed, Failure, FailureKind
 from dragoman.catalog.directory import Model
 from dragoman.dialects.fields import decode
 from dragoman.gateway.ask import Ask
@@ -16,7 +16,7 @@ from dragoman.gateway.call import Story
 from dragoman.gateway.naming import afford, look_up
 from dragoman.gateway.serving import Serving
 from dragoman.routing.constraints import AZURE, HEADER, Constraints, from_header, of_request
-from dragoman.routing.narrate import why_nothing_fits
+from dragoman.routing.narrate import only_unpriced, why_nothing_fits
 from dragoman.routing.needs import read_needs
 
 _HEADER = HEADER.encode()
@@ -69,5 +69,6 @@ def _chosen(serving: Serving, ask: Ask, story: Story, said: Constraints) -> Mode
     story.row.tags = dict(choice.case.limits.tags)
     if choice.plan is None:
         message = why_nothing_fits(ask.model, choice.case)
-        raise Failed(Failure(kind="no_feasible_model", message=message, param="model"))
+        kind: FailureKind = "unknown_price" if only_unpriced(choice.case) else "no_feasible_model"
+        raise Failed(Failure(kind=kind, message=message, param="model"))
     return choice.plan

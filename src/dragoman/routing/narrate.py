@@ -27,11 +27,13 @@ REASONS = {
 
 
 class Obstacle(Struct, frozen=True, omit_defaults=True):
-    """One thing that rules an option out. `key` and `value`: the limit that would have to become so to let it pass."""
+    """One thing that rules an option out. `key` and `value`: the limit that would have to become so to let it pass.
+    `unpriced`: it is only that nobody knows what it costs."""
 
     text: str
     key: str | None = None
     value: float | None = None
+    unpriced: bool = False
 
 
 def obstacles(case: Case, index: int) -> list[Obstacle]:
@@ -53,7 +55,8 @@ def obstacles(case: Case, index: int) -> list[Obstacle]:
     if limits.max_cost_usd is not None or case.squeeze is not None:
         if view.cost is None:
             what = "max_cost_usd" if limits.max_cost_usd is not None else "a budget"
-            found.append(Obstacle(f"its price is unknown, and {what} depends on it: set price in [[models]]"))
+            text = f"its price is unknown, and {what} depends on it: set price in [[models]]"
+            found.append(Obstacle(text, unpriced=True))
         elif limits.max_cost_usd is not None and view.cost > round(limits.max_cost_usd * PICO):
             text = f"costs about {dollars(view.cost)}, max_cost_usd is {limits.max_cost_usd:g}"
             found.append(Obstacle(text, "max_cost_usd", view.cost / PICO))
@@ -109,6 +112,11 @@ def _rounded(key: str, value: float) -> float:
     if key == "min_quality":
         return digits if digits <= value else float(f"{digits - step:.2e}")
     return digits if digits >= value else float(f"{digits + step:.2e}")
+
+
+def only_unpriced(case: Case) -> bool:
+    """Whether all that rules out all options is that their prices are unknown."""
+    return all(each.unpriced for i in range(len(case.options)) for each in obstacles(case, i))
 
 
 def why_nothing_fits(name: str, case: Case) -> str:
