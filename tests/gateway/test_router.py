@@ -129,6 +129,15 @@ def test_a_session_is_remembered_when_its_answer_came_and_not_before() -> None:
     assert choose(made, Constraints(session="s"), owner="another").case.held is None
 
 
+def test_without_a_name_a_conversation_is_known_by_how_it_began_once_it_goes_on() -> None:
+    made = router()
+    first = choose(made)
+    made.observe(row(first), first, NOW)
+    assert choose(made).case.held is None  # somebody else may begin with the same words
+    assert choose(made, needs=Needs(thread="t", goes_on=True)).case.held is not None
+    assert choose(made, needs=Needs(thread="u", goes_on=True)).case.held is None
+
+
 def test_a_fallback_that_answered_is_whom_the_session_is_with() -> None:
     made = router()
     first = choose(made, Constraints(session="s"))

@@ -105,4 +105,5 @@ def test_turns_of_one_conversation_are_one_thread_and_other_conversations_are_no
     )
     other = needs({"role": "system", "content": "t"}, user("hello"))
     assert first.thread == later.thread != other.thread
+    assert (first.goes_on, later.goes_on) == (False, True)
     assert first.digest != later.digest

@@ -150,7 +150,8 @@ class Router:
                 down[option.name] = state.down
             pace = self.latency.pace(option.target, now)
             paces.append(pace if state is WELL else loaded(pace, state.busy, state.wait_ms))
-        key = f"{owner or ''}/{name}/{limits.session or session or needs.thread}"
+        named = limits.session or session
+        key = f"{owner or ''}/{name}/{named or needs.thread}"
         pacer = self._pacers.get(name)
         case = Case(
             options=selection.options,
@@ -165,7 +166,7 @@ class Router:
             estimates=estimates,
             paces=paces,
             down=down,
-            held=self.sessions.held(key, now),
+            held=self.sessions.held(key, now) if named or needs.goes_on else None,
             squeeze=pacer.squeeze(now) if pacer is not None else 0.0 if priced else None,
             pair=board.pair if limits.mode == board.defaults.mode else None,
             explore=route.explore if route is not None else 0.0,

@@ -37,6 +37,7 @@ class Needs(Struct, frozen=True, kw_only=True):
     max_output_tokens: int | None = None
     stage: Stage = "asking"
     turns: int = 1  # messages of the conversation
+    goes_on: bool = False  # a model has spoken in it
     prompt: str = ""
     digest: str = ""
     thread: str = ""
@@ -53,6 +54,7 @@ def read_needs(request: Request) -> Needs:
         max_output_tokens=request.max_output_tokens,
         stage=_stage(request),
         turns=len(request.messages),
+        goes_on=any(message.role == "assistant" for message in request.messages),
         prompt=prompt,
         digest=digest_of(prompt),
         thread=_thread(request.messages),
