@@ -213,7 +213,12 @@ def test_what_is_not_certified_yet_changes_nothing_and_says_so(tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
-    ("fields", "why"), [({"strong": "gpt-4"}, "it is for gpt-4 and small"), ({"epsilon": "x"}, "epsilon")]
+    ("fields", "why"),
+    [
+        ({"strong": "gpt-4"}, "it is for gpt-4 and small, and no model of the route is gpt-4"),
+        ({"epsilon": "x"}, "epsilon"),
+        ({"artifact": "router-abc"}, 'made with "router-abc", the route predicts with "priors": certify anew'),
+    ],
 )
 def test_a_certificate_that_does_not_fit_the_route_is_a_bad_config(tmp_path: Path, fields: Any, why: str) -> None:
     with pytest.raises(config.ConfigError, match=why):

@@ -5,6 +5,7 @@ import pytest
 from dragoman.routing.board import Board, Candidate, Offer
 from dragoman.routing.capabilities import of_family
 from dragoman.routing.constraints import NOTHING, Constraints
+from dragoman.routing.decide import Pair
 from dragoman.routing.regions import within
 
 BOARD = Board(
@@ -55,6 +56,13 @@ def test_unknown_capabilities_are_unsure_where_another_model_is_known_to_have_th
     two, one, _ = BOARD.select(NOTHING).options
     assert (two.capabilities, two.unsure) == (None, ("vision",))
     assert (one.capabilities, one.unsure) == (("vision",), ())
+
+
+def test_a_certified_pair_gets_the_candidates_own_names() -> None:
+    offers = (Offer(target="openai/gpt-4", provider="openai"),)
+    candidates = [Candidate(name="smart", offers=offers), Candidate(name="plain", offers=())]
+    found = Board("auto", NOTHING, candidates, pair=Pair("gpt-4", "plain", 0.1), learned=["gpt-4", "plain"])
+    assert (found.known_as, found.pair) == (("gpt-4", "plain"), Pair("smart", "plain", 0.1))
 
 
 def test_a_selection_is_made_once() -> None:

@@ -85,7 +85,11 @@ class Router:
         self._predictors: dict[str, Predictor] = {
             route.name: _predictor(route, self._priors) for route in settings.routes
         }
-        self.certificates = {r.name: found for r in settings.routes if (found := _certificate(r)) is not None}
+        self.certificates = {
+            route.name: found
+            for route in settings.routes
+            if (found := _certificate(route, self._predictors[route.name])) is not None
+        }
         # whether anybody wants to know how fast targets are
         self.active: bool = bool(settings.routes) or (former is not None and former.active)
         self._boards: dict[str, tuple[float, Board]] = {}
@@ -103,6 +107,8 @@ class Router:
             else DriftWatch()
             for name, predictor in self._predictors.items()
         }
+        for name in self.certificates:
+            self.board(name, 0.0)  # raises where the certified pair is not among its candidates
         for model in settings.models:
             for target in (target for tier in model.tiers() for target in tier):
                 if model.ttft_ms or model.tokens_per_s:
@@ -214,13 +220,16 @@ class Router:
         if not found:
             return None
         certificate = self.certificates.get(name)
-        board = Board(
-            name,
-            self._defaults.get(name, NOTHING),
-            [self._candidate(each, model) for each, model in found],
-            pair=certificate.pair() if certificate else None,
-            learned=getattr(self._predictors.get(name), "models", ()),
-        )
+        try:
+            board = Board(
+                name,
+                self._defaults.get(name, NOTHING),
+                [self._candidate(each, model) for each, model in found],
+                pair=certificate.pair() if certificate else None,
+                learned=getattr(self._predictors.get(name), "models", ()),
+            )
+        except LookupError as error:
+            raise config.ConfigError(f'routes "{name}": certificate: {error}') from None
         if len(self._boards) > 1000:  # plain names are the clients' to make up
             self._boards.clear()
         self._boards[name] = (now + _FRESH, board)
@@ -364,18 +373,18 @@ def _predictor(route: config.Route, priors: Predictor) -> Predictor:
     return made
 
 
-def _certificate(route: config.Route) -> Certificate | None:
+def _certificate(route: config.Route, predictor: Predictor) -> Certificate | None:
+    """A tested threshold holds only for the predictions that it was tested on."""
     if route.certificate is None:
         return None
+    where = f'routes "{route.name}": certificate: {route.certificate}: '
     try:
         found = read_certificate(Path(route.certificate).read_bytes())
     except (OSError, msgspec.DecodeError) as error:
-        raise config.ConfigError(f'routes "{route.name}": certificate: {route.certificate}: {error}') from None
-    names = {found.strong, found.weak}
-    if found.threshold is not None and not names <= set(route.models):
+        raise config.ConfigError(f"{where}{error}") from None
+    if found.threshold is not None and found.artifact is not None and found.artifact != predictor.name:
         raise config.ConfigError(
-            f'routes "{route.name}": certificate: it is for {found.strong} and {found.weak}, which the route\'s models '
-            "must have among them"
+            f'{where}it was made with "{found.artifact}", the route predicts with "{predictor.name}": certify anew'
         )
     return found
 

@@ -53,7 +53,8 @@ class Board:
         pair: Pair | None = None,
         learned: Collection[str] = (),
     ) -> None:
-        """`learned`: the models that the route's predictor was trained on."""
+        """`learned`: the models that the route's predictor was trained on. `pair` has their names. Raises `LookupError`
+        where it is not among the candidates."""
         self.name = name
         self.defaults = defaults
         same: dict[tuple[str, ...] | None, tuple[str, ...] | None] = {}  # one tuple for equals: they are compared once
@@ -63,10 +64,20 @@ class Board:
         )
         self.names = tuple(candidate.name for candidate in candidates)
         self.known_as = tuple(_known_as(candidate, learned) for candidate in candidates)
-        self.pair = pair
+        self.pair = None if pair is None else self._own(pair)
         self._known = frozenset(word for each in candidates for word in each.capabilities or ())
         self._merged: dict[Constraints, Constraints] = {}
         self._selections: dict[tuple[tuple[str, ...], tuple[str, ...], str | None], Selection] = {}
+
+    def _own(self, pair: Pair) -> Pair:
+        """`pair` with the candidates' own names."""
+        names = dict(zip(self.known_as, self.names, strict=True))
+        missing = [name for name in (pair.strong, pair.weak) if name not in names]
+        if missing:
+            raise LookupError(
+                f"it is for {pair.strong} and {pair.weak}, and no model of the route is {' or '.join(missing)}"
+            )
+        return Pair(names[pair.strong], names[pair.weak], pair.threshold)
 
     def limits(self, said: Constraints) -> Constraints:
         """What holds for a request that says so: the defaults where it says nothing."""
