@@ -9,6 +9,7 @@ Without an artifact the predictor is the priors, whose part is a few microsecond
 import itertools
 import sys
 import time
+from pathlib import Path
 
 from dragoman import config
 from dragoman.accounts.leases import Leases
@@ -28,6 +29,11 @@ _PROMPT = "Which of these two proofs is wrong, and at which step? Explain as to 
 
 def router(artifact: str | None) -> tuple[Router, Wards]:
     names = [f"model-{i}" for i in range(CANDIDATES)]
+    if artifact is not None:  # models that it knows, as many as it does
+        from importlib import import_module
+
+        known = import_module("dragoman.routing.predictor").load(Path(artifact)).models
+        names[: len(known)] = known[:CANDIDATES]
     models = [
         config.Model(
             name=name, targets=[f"openai/{name}"], quality=0.5 + i / 50, context_window=128_000,
@@ -55,7 +61,7 @@ def measure(artifact: str | None = None) -> tuple[float, float, float]:
     made, wards = router(artifact)
     said = from_header("mode=balanced; needs=tools; session=s; tag.task=math")
     needs = Needs(capabilities=("tools",), input_tokens=900, prompt=_PROMPT, streams=True, stage="planning")
-    made.sessions.keep("/auto/s", "model-7", 800, 10.0)
+    made.sessions.keep("/auto/s", made.board("auto", 10.0).names[7], 800, 10.0)  # type: ignore[union-attr]
     took = []
     for k in range(ROUNDS):
         start = time.perf_counter_ns()

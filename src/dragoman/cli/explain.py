@@ -69,7 +69,8 @@ def print_explanation(answer: dict[str, Any]) -> None:
     """An explanation for people: what was asked, the table, and what would have changed the choice."""
     from dragoman.routing.narrate import COLUMNS, table
 
-    limits = {key: value for key, value in answer["constraints"].items() if key != "mode"}
+    limits = {key: value for key, value in answer["constraints"].items() if key not in ("mode", "tags")}
+    limits |= {f"tag.{name}": value for name, value in answer["constraints"].get("tags", ())}
     said = "; ".join(f"{key}={_flat(value)}" for key, value in limits.items()) or "none"
     typer.echo(f"{answer['model']}, mode {answer['mode']}. Constraints: {said}")
     needs = ", ".join(answer["needs"]) or "nothing special"
