@@ -259,10 +259,14 @@ def scale_of(case: Case, views: dict[int, Outlook]) -> Scale:
     """The weights and units among the options that fit. What has no known price counts as the dearest that has one."""
     quality, cost, ttft, total = MODES[case.limits.mode or "balanced"]
     thrift, loyalty = STAGES[case.stage]
-    costs = [view.cost for view in views.values() if view.cost is not None]
-    dearest = max(costs) if costs else 0
-    estimates, options = case.estimates, case.options
-    best = min(views, key=lambda i: (-estimates[i].quality, options[i].name))
+    estimates, options, dearest = case.estimates, case.options, 0
+    best, top = -1, -1.0
+    for i, view in views.items():
+        if view.cost is not None and view.cost > dearest:
+            dearest = view.cost
+        reached = estimates[i].quality
+        if reached > top or (reached == top and options[i].name < options[best].name):
+            best, top = i, reached
     unit = views[best].cost or dearest or 1
     return Scale(
         quality=quality,
