@@ -173,6 +173,18 @@ def test_a_decision_can_be_looked_up_with_what_came_of_it(http, gateway, stream)
     assert "hello" not in json.dumps(found)  # no content
 
 
+def test_a_spent_budget_is_still_spent_after_a_restart(fakes, tmp_path):
+    openai = fakes["openai"]
+    account = {"name": "o", "provider": "openai", "base_url": openai.base_url, "key": openai.key}
+    models = [{"name": "small", "targets": [TARGETS["small"]], "price": PRICE["small"]}]
+    routes = [{"name": "poor", "models": ["small"], "budget_usd_per_day": 0.000001}]
+    tables = {"state": {"dir": str(tmp_path)}, "accounts": [account], "models": models, "routes": routes}
+    with GatewayProcess(**tables) as gateway, gateway.http() as client:
+        assert chosen(ask(client, model="poor")) == "small"
+    with GatewayProcess(**tables) as gateway, gateway.http() as client:
+        assert ask(client, model="poor").headers["x-dragoman-error"] == "budget_spent"
+
+
 def test_an_unknown_decision_is_not_found(http):
     assert http.get("/dragoman/v1/decisions/dec_nope").status_code == 404
 

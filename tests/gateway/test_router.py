@@ -157,6 +157,14 @@ def test_spending_squeezes_and_survives_a_reload_that_keeps_the_budget() -> None
     assert router(again, budget_usd_per_day=2.0).budget_left("auto", NOW) == 2.0
 
 
+def test_what_was_spent_today_before_the_process_began_counts_once() -> None:
+    made = router(budget_usd_per_day=1.0)
+    assert made.budgeted() == ["auto"]
+    made.load_spending({"auto": 750 * 10**9}, NOW)
+    assert made.budget_left("auto", NOW) == pytest.approx(0.25)
+    assert made.budgeted() == [] and router(made, budget_usd_per_day=1.0).budgeted() == []
+
+
 def test_a_plain_model_under_constraints_is_a_route_of_one() -> None:
     found = choose(router(), Constraints(min_quality=0.8), name="small")
     assert found.decision.reason == "none" and [each.name for each in found.case.options] == ["small"]

@@ -101,6 +101,8 @@ class Router:
             for route in settings.routes
             if route.budget_usd_per_day
         }
+        self._workers = settings.server.workers
+        self._loaded: bool = former is not None
         self._watches: dict[str, DriftWatch] = {
             name: former._watches[name]
             if former and name in former._watches and former._predictors[name].name == predictor.name
@@ -332,11 +334,16 @@ class Router:
         pacer = self._pacers.get(name)
         return None if pacer is None else pacer.left(now)
 
-    def load_spending(self, spent: Mapping[str, float], now: float) -> None:
-        """USD that routes spent today before this process began."""
-        for name, usd in spent.items():
+    def budgeted(self) -> list[str]:
+        """The routes whose spending of today is not known yet: what was spent before this process began."""
+        return [] if self._loaded else list(self._pacers)
+
+    def load_spending(self, spent: Mapping[str, int], now: float) -> None:
+        """Pico-dollars that routes spent today before this process began; each worker counts its part of them."""
+        self._loaded = True
+        for name, pico in spent.items():
             if (pacer := self._pacers.get(name)) is not None:
-                pacer.load(now, usd)
+                pacer.load(now, pico / PICO / self._workers)
 
     def record(self, choice: Choice, row: Row, attempts: Sequence[Attempt] = ()) -> msgspec.Raw:
         """The decision's record, as the ledger keeps it."""

@@ -90,6 +90,16 @@ def spending(store: Store, without: str | None = None) -> dict[str, dict[str, in
     return found
 
 
+def spent_on(store: Store, models: Sequence[str], since: float) -> dict[str, int]:
+    """Name as asked for -> pico-dollars since then (Unix seconds)."""
+    c = schema.usage.c
+    statement = (  # a day of one name costs less than 9 million dollars
+        select(c.model, func.sum(c.cost)).where(c.time >= since, c.model.in_(models)).group_by(c.model)
+    )
+    with store.read() as connection:
+        return {model: int(cost or 0) for model, cost in connection.execute(statement)}
+
+
 def _between(since: float | None, until: float | None) -> list[ColumnElement[bool]]:
     time = schema.usage.c.time
     return ([time >= since] if since is not None else []) + ([time < until] if until is not None else [])
