@@ -84,7 +84,7 @@ def test_a_utility_is_the_sum_of_its_contributions(made: Case) -> None:
 
 @given(cases())
 def test_the_propensities_of_all_draws_are_how_often_each_option_comes(made: Case) -> None:
-    """A thousand draws, evenly over 0..1: each option's share is what its record claims."""
+    """Whatever is drawn, an option has one propensity; and those of all that can be chosen add up to 1."""
     made.explore = 0.01
     decisions = [msgspec.structs.replace(made, draw=(k + 0.5) / 12_000) for k in (*range(120), 6000)]
     found: dict[int, set[float]] = {}

@@ -4,22 +4,19 @@ One `Router` per config; over a reload the new one takes over what was learned. 
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from importlib import import_module
-from pathlib import Path
 
 import msgspec
 from msgspec import Struct
 
 from dragoman import config
 from dragoman.catalog import directory as catalog
-from dragoman.catalog.prices import AT_HOME, PICO, PriceBook
-from dragoman.dialects.fields import Malformed
+from dragoman.catalog.prices import PICO, PriceBook
+from dragoman.gateway.candidates import Candidates
+from dragoman.gateway.route_files import certificate_of, defaults_of, predictor_of
 from dragoman.ledger.row import Row
 from dragoman.routing.affinity import Sessions
-from dragoman.routing.board import Board, Candidate, Offer, Selection
-from dragoman.routing.capabilities import of_family
-from dragoman.routing.certificate import Certificate, read_certificate
-from dragoman.routing.constraints import NOTHING, Constraints, of_route
+from dragoman.routing.board import Board, Selection
+from dragoman.routing.constraints import NOTHING, Constraints
 from dragoman.routing.decide import Case, Decision, decide
 from dragoman.routing.declared import UNKNOWN, Declared
 from dragoman.routing.drift import DriftWatch, by_priors, notes
@@ -28,7 +25,6 @@ from dragoman.routing.latency import LatencyBook, Pace, loaded
 from dragoman.routing.needs import Needs
 from dragoman.routing.pacing import Pacer
 from dragoman.routing.record import Attempt, Record, written
-from dragoman.routing.regions import within
 
 _FRESH = 300.0  # seconds a compiled board is good: prices may depend on the hour
 _PLANS = 4096  # remembered
@@ -74,21 +70,17 @@ class Router:
     ) -> None:
         """Raises `ConfigError` for an artifact or certificate that can't be used."""
         self._names = names
-        self._prices = prices
+        self._candidates = Candidates(settings, prices)
         self._routes = {route.name: route for route in settings.routes}
-        self._defaults = {route.name: _defaults(route) for route in settings.routes}
-        self._models = {name: model for model in settings.models for name in (model.name, *model.aliases)}
-        self._regions: dict[str, list[config.Account]] = {}
-        for account in settings.accounts:
-            self._regions.setdefault(account.provider, []).append(account)
+        self._defaults = {route.name: defaults_of(route) for route in settings.routes}
         self._priors = Declared({m.name: m.quality for m in settings.models if m.quality is not None})
         self._predictors: dict[str, Predictor] = {
-            route.name: _predictor(route, self._priors) for route in settings.routes
+            route.name: predictor_of(route, self._priors) for route in settings.routes
         }
         self.certificates = {
             route.name: found
             for route in settings.routes
-            if (found := _certificate(route, self._predictors[route.name])) is not None
+            if (found := certificate_of(route, self._predictors[route.name])) is not None
         }
         # whether anybody wants to know how fast targets are
         self.active: bool = bool(settings.routes) or (former is not None and former.active)
@@ -226,7 +218,7 @@ class Router:
             board = Board(
                 name,
                 self._defaults.get(name, NOTHING),
-                [self._candidate(each, model) for each, model in found],
+                [self._candidates.of(each, model) for each, model in found],
                 pair=certificate.pair() if certificate else None,
                 learned=getattr(self._predictors.get(name), "models", ()),
             )
@@ -236,44 +228,6 @@ class Router:
             self._boards.clear()
         self._boards[name] = (now + _FRESH, board)
         return board
-
-    def _candidate(self, name: str, model: catalog.Model) -> Candidate:
-        declared = self._models.get(name)
-        offers = tuple(
-            Offer(
-                target=target.name,
-                provider=target.provider.name,
-                regions=regions,
-                price=self._prices.find(target.provider.name, target.model),
-                window=self._prices.context_window(target.provider.name, target.model),
-            )
-            for tier in model.tiers
-            for target in tier
-            if (regions := self._served(target))
-        )
-        families = [found for tier in model.tiers for target in tier if (found := of_family(target.model))]
-        capabilities = declared.capabilities if declared is not None else None
-        if capabilities is not None:
-            known: tuple[str, ...] | None = tuple(sorted(capabilities))
-        elif model.capabilities:
-            known = tuple(sorted(model.capabilities))
-        else:
-            known = families[0] if families else None
-        return Candidate(
-            name=name,
-            offers=offers,
-            capabilities=known,
-            window=model.context_window,
-            max_output=declared.max_output_tokens if declared is not None else None,
-            quality=declared.quality if declared is not None else None,
-        )
-
-    def _served(self, target: catalog.Target) -> tuple[str | None, ...]:
-        """The regions of the accounts that serve `target`; at home there is one account without a name."""
-        accounts = self._regions.get(target.provider.name, [])
-        return tuple(a.region for a in accounts if a.models is None or target.model in a.models) or (
-            (None,) if target.provider.embedded and target.provider.name in AT_HOME else ()
-        )
 
     def _plan(self, name: str, selection: Selection, decision: Decision, region: str | None) -> catalog.Model | None:
         """The targets of the best few that fit, in the order in which they are to be tried."""
@@ -290,18 +244,11 @@ class Router:
                 tiers.extend(tier for tier in kept if tier)
             whole = self._names.find(name)
             timeouts = whole.timeouts if whole is not None else config.Timeouts()
-            plan = catalog.Model(name=name, tiers=tuple(tiers), timeouts=timeouts, only=self._within(region))
+            plan = catalog.Model(name=name, tiers=tuple(tiers), timeouts=timeouts, only=self._candidates.within(region))
             if len(self._plans) >= _PLANS:
                 self._plans.clear()
             self._plans[key] = plan
         return plan
-
-    def _within(self, region: str | None) -> frozenset[str] | None:
-        """The accounts in `region`."""
-        if region is None:
-            return None
-        accounts = [account for several in self._regions.values() for account in several]
-        return frozenset(account.name for account in accounts if within(account.region, region))
 
     # what came of it
 
@@ -368,44 +315,9 @@ class Router:
         )
 
 
-def _predictor(route: config.Route, priors: Predictor) -> Predictor:
-    """The route's artifact, read by a module that is loaded only then: it needs numpy, and 30 MB."""
-    if route.artifact is None:
-        return priors
-    try:
-        made: Predictor = import_module("dragoman.routing.predictor").load(Path(route.artifact), priors)
-    except (OSError, RuntimeError, ModuleNotFoundError) as error:
-        mend = ": pip install numpy" if isinstance(error, ModuleNotFoundError) else ""
-        raise config.ConfigError(f'routes "{route.name}": artifact: {route.artifact}: {error}{mend}') from None
-    return made
-
-
-def _certificate(route: config.Route, predictor: Predictor) -> Certificate | None:
-    """A tested threshold holds only for the predictions that it was tested on."""
-    if route.certificate is None:
-        return None
-    where = f'routes "{route.name}": certificate: {route.certificate}: '
-    try:
-        found = read_certificate(Path(route.certificate).read_bytes())
-    except (OSError, msgspec.DecodeError) as error:
-        raise config.ConfigError(f"{where}{error}") from None
-    if found.threshold is not None and found.artifact is not None and found.artifact != predictor.name:
-        raise config.ConfigError(
-            f'{where}it was made with "{found.artifact}", the route predicts with "{predictor.name}": certify anew'
-        )
-    return found
-
-
 def _pacer(route: config.Route, workers: int, former: Router | None) -> Pacer:
     """Each worker keeps to its part of the budget."""
     assert route.budget_usd_per_day is not None
     share = route.budget_usd_per_day / workers
     before = former._pacers.get(route.name) if former else None
     return before if before is not None and before.usd_per_day == share else Pacer(share)
-
-
-def _defaults(route: config.Route) -> Constraints:
-    try:
-        return of_route(route)
-    except Malformed as error:
-        raise config.ConfigError(str(error)) from None

@@ -31,7 +31,6 @@ class Candidate(Struct, frozen=True, kw_only=True):
     capabilities: tuple[str, ...] | None = None
     window: int | None = None
     max_output: int | None = None
-    quality: float | None = None
 
 
 class Selection(Struct, frozen=True):
