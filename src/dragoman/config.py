@@ -172,6 +172,8 @@ class Model(Struct, forbid_unknown_fields=True, kw_only=True):
     max_output_tokens: Positive | None = None
     capabilities: list[str] | None = None
     quality: Share | None = None
+    ttft_ms: Annotated[float, Meta(gt=0)] | None = None  # until there is traffic to measure
+    tokens_per_s: Annotated[float, Meta(gt=0)] | None = None
     timeouts: Timeouts = field(default_factory=Timeouts)
     aliases: list[str] = field(default_factory=list)
 
@@ -196,6 +198,10 @@ class Route(Struct, forbid_unknown_fields=True, kw_only=True):
     mode: Mode = "balanced"
     constraints: Constraints = field(default_factory=Constraints)
     artifact: str | None = None
+    certificate: str | None = None  # from `dragoman router certify`
+    budget_usd_per_day: Annotated[float, Meta(gt=0)] | None = None
+    explore: Annotated[float, Meta(ge=0, le=0.01)] = 0
+    record_prompts: bool = False
 
 
 class Voice(Struct, forbid_unknown_fields=True, kw_only=True):
@@ -260,7 +266,7 @@ def _resolve(value: Any, path: str, name: str, folder: Path, environ: Mapping[st
             raise ConfigError(f"{name}: {path}: the environment has no variable {variable}: set it, or change the key")
         return environ[variable]
     if value.startswith("file:"):
-        if path.rpartition(".")[2] in {"tls_cert", "tls_key", "ca_file", "gguf", "artifact"}:
+        if path.rpartition(".")[2] in {"tls_cert", "tls_key", "ca_file", "gguf", "artifact", "certificate"}:
             return str(folder / Path(value[5:]).expanduser())
         try:
             return (folder / Path(value[5:]).expanduser()).read_text().strip()

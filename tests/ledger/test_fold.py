@@ -10,15 +10,17 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import msgspec
 import pytest
+from sqlalchemy import delete, update
 
 from dragoman.config import State
+from dragoman.ledger import decisions, journal, schema, usage
 from dragoman.ledger import fold as folding
-from dragoman.ledger import journal, usage
 from dragoman.ledger.fold import Folder, fold
 from dragoman.ledger.journal import Journal
 from dragoman.ledger.row import Row
-from dragoman.ledger.store import Store
+from dragoman.ledger.store import Store, StoreError, remember
 
 PURE = {"_rows", "_record", "_text", "_day", "<listcomp>", "<dictcomp>", "<genexpr>", "<lambda>", "<module>"}
 DAY = 86400.0
@@ -275,3 +277,35 @@ def test_the_gateway_does_not_load_the_database_to_write_the_journal() -> None:
         "import dragoman.ledger.fold, dragoman.ledger.journal, dragoman.access, sys; print('sqlalchemy' in sys.modules)"
     )
     assert subprocess.check_output([sys.executable, "-c", code], text=True) == "False\n"
+
+
+def test_a_record_goes_to_a_table_of_its_own_once_and_goes_with_its_row(state: State) -> None:
+    write(state, range(2), decision="dec_x", record=msgspec.Raw(b'{"id":"dec_x"}'))
+    write(state, range(2), decision="dec_x", record=msgspec.Raw(b'{"id":"dec_x"}'))
+    fold(state)
+    with Store(state) as store:
+        assert [each.record for each in decisions.recent(store)] == ['{"id":"dec_x"}'] * 2
+        assert [each.record for each in usage.rows(store)] == [msgspec.UNSET] * 2
+    state.keep_days = 1
+    with Store(state) as store, store.write() as connection:
+        connection.execute(update(schema.decisions).values(time=NOW - 2 * DAY))
+        connection.execute(delete(schema.meta).where(schema.meta.c.name == "pruned"))
+    write(state, range(2, 3))
+    fold(state)
+    with Store(state) as store:
+        assert list(decisions.recent(store)) == []
+
+
+def test_a_database_of_the_first_schema_is_upgraded_and_of_a_later_one_refused(state: State) -> None:
+    write(state, range(2))
+    fold(state)
+    with Store(state) as store, store.write() as connection:
+        for table in (schema.decisions, schema.feedback):
+            table.drop(connection)
+        remember(connection, "schema", "1")
+    assert booked(state) == ids(range(2))
+    with Store(state) as store, store.write() as connection:
+        assert list(decisions.recent(store)) == []
+        remember(connection, "schema", "99")
+    with pytest.raises(StoreError, match="schema 99"):
+        Store(state)

@@ -33,6 +33,7 @@ class Model(Struct, kw_only=True):
     context_window: int | None = None
     capabilities: tuple[str, ...] = ()
     declared: bool = True
+    only: frozenset[str] | None = None  # the accounts that alone may serve it
 
 
 class Directory:

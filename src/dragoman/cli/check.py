@@ -1,9 +1,10 @@
 """`dragoman check`: reads the config as `serve` would, and prints what it comes to."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+import msgspec
 import typer
 
 from dragoman import config
@@ -11,15 +12,20 @@ from dragoman.catalog.prices import PriceBook
 from dragoman.cli.out import print_json, print_table
 from dragoman.cli.settings import AsJson, ConfigFile, config_path, settings
 
+if TYPE_CHECKING:
+    from dragoman.routing.certificate import Certificate
+
 
 def check(config_file: ConfigFile = None, as_json: AsJson = False) -> None:
     """Validate the config, and print accounts, models and routes. Secrets are masked."""
     from dragoman.catalog.directory import Directory
+    from dragoman.gateway.router import Router
 
     path = config_path(config_file)
     found = settings(path)
     prices = PriceBook(found)
-    Directory(found, prices)  # raises ConfigError where a target's provider does not exist
+    directory = Directory(found, prices)  # raises ConfigError where a target's provider does not exist
+    floors = Router(found, directory, prices).certificates
     resolved = {
         "config": str(path) if path else None,
         "listens": f"{found.server.host}:{found.server.port}",
@@ -27,7 +33,7 @@ def check(config_file: ConfigFile = None, as_json: AsJson = False) -> None:
         "state": str(found.state.path),
         "accounts": [_account(account) for account in found.accounts],
         "models": [_model(model, found, prices) for model in found.models],
-        "routes": [{"name": route.name, "models": route.models, "mode": route.mode} for route in found.routes],
+        "routes": [_route(route, floors.get(route.name)) for route in found.routes],
     }
     if as_json:
         print_json(resolved)
@@ -65,6 +71,19 @@ def _model(model: config.Model, found: config.Config, prices: PriceBook) -> dict
     return {"name": model.name, "aliases": model.aliases, "targets": targets}
 
 
+def _route(route: config.Route, floor: "Certificate | None") -> dict[str, Any]:
+    limits = {key: value for key, value in msgspec.structs.asdict(route.constraints).items() if value not in (None, [])}
+    return {
+        "name": route.name,
+        "mode": route.mode,
+        "models": route.models,
+        "constraints": limits,
+        "budget_usd_per_day": route.budget_usd_per_day,
+        "artifact": route.artifact,
+        "floor": floor.status() if floor else None,
+    }
+
+
 def _without_password(url: str) -> str:
     parts = urlsplit(url)
     if "@" not in parts.netloc:
@@ -95,8 +114,17 @@ def _print(resolved: dict[str, Any], path: Path | None) -> None:
     if resolved["routes"]:
         typer.echo("Routes")
         print_table(
-            ["name", "mode", "models"],
-            [(route["name"], route["mode"], ", ".join(route["models"])) for route in resolved["routes"]],
+            ["name", "mode", "models", "constraints", "quality floor"],
+            [
+                (
+                    route["name"],
+                    route["mode"],
+                    ", ".join(route["models"]),
+                    "; ".join(f"{key}={_text(value)}" for key, value in route["constraints"].items()),
+                    route["floor"],
+                )
+                for route in resolved["routes"]
+            ],
         )
 
 

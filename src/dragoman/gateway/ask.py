@@ -98,7 +98,7 @@ class Ask:
             self.fields = _read_fields(call.body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise Malformed("", f"a JSON object ({error})") from None
-        self.constraints = self.fields.pop("dragoman", None)
+        self.constraints: Raw | None = self.fields.pop("dragoman", None)
         self.model = call.model or _text(self.fields, "model")
         self.stream = call.stream if call.stream is not None else _flag(self.fields, "stream", call.stream_default)
         self.pin: str | None = None
@@ -115,10 +115,15 @@ class Ask:
         options = decode(self.fields["stream_options"]) if "stream_options" in self.fields else None
         return not (isinstance(options, dict) and options.get("include_usage") is True)
 
+    def request(self) -> Request:
+        """The whole request, read once. Raises `Malformed`."""
+        if self._request is None:
+            self._request = self.read()
+        return self._request
+
     def read(self) -> Request:
         """The whole request, as its dialect's reader reads it. Raises `Malformed`."""
-        body = decode(self.call.body)
-        body.pop("dragoman", None)
+        body = {name: value for name, value in decode(self.call.body).items() if name in self.fields}
         request = self.call.dialect.read_request(body)
         request.stream, request.model = self.stream, self.model
         return request
@@ -140,7 +145,7 @@ class Ask:
         client, account, model = self.call.dialect.NAME, seat.account, seat.target.model
         spoken = client if account.speaks(client) else seat.target.provider.dialects[0]
         if spoken == openai_chat.NAME and not openai_traits(model).chat_tools and account.speaks(openai_responses.NAME):
-            request = self._request = self._request or self.read()
+            request = self.request()
             thinks = request.thinking is None or request.thinking.mode != "off"
             if request.tools and (thinks or openai_traits(model).effort("none") != "none"):
                 return openai_responses.NAME
@@ -159,15 +164,14 @@ class Ask:
 
     def _converted(self, target: Target, dialect: str) -> Outgoing:
         upstream = dialects.upstream(dialect)
-        if self._request is None:
-            self._request = self.read()
-        request = msgspec.structs.replace(self._request, model=target.model)
+        read = self.request()
+        request = msgspec.structs.replace(read, model=target.model)
         try:
             written = upstream.write_request(request, target.provider.quirks)
         except Unsayable as error:
             raise unsayable(str(error)) from None
         lossy = [self.call.dialect.FIELD_NAMES.get(name, name) for name in written.lossy]
-        return Outgoing(upstream, upstream.path(target.model, self.stream), encode(written.body), lossy, self._request)
+        return Outgoing(upstream, upstream.path(target.model, self.stream), encode(written.body), lossy, read)
 
 
 def _text(fields: dict[str, Raw], key: str) -> str:

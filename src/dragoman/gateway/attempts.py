@@ -133,7 +133,7 @@ class Attempts:
         has gone out: then the next is tried. Raises `Failed` with the failure that tells the client most."""
         pool = self._pool
         line_up = pool.line_up(model.tiers)
-        want = self._want(ask, line_up, story)
+        want = self._want(ask, model, line_up, story)
         failures: list[Failure] = []
         while True:
             lease = pool.leases.acquire(want)
@@ -160,7 +160,7 @@ class Attempts:
                 raise Failed(self._most_telling(failures, None))
             want = _next(want, (lease.account, lease.model), result)
 
-    def _want(self, ask: Asking, line_up: LineUp, story: Story) -> Want:
+    def _want(self, ask: Asking, model: Model, line_up: LineUp, story: Story) -> Want:
         several = len(line_up.seats) > 1
         pin = ask.pin if several else None
         return Want(
@@ -171,6 +171,7 @@ class Attempts:
             tenant=story.row.key or "",
             affinity=ask.affinity() if several else None,
             prefer=pin,
+            only=model.only,
         )
 
     async def _attempt(self, ask: Asking, place: Place, timeouts: Timeouts, story: Story) -> Answer | Failure:
@@ -232,6 +233,7 @@ class Attempts:
     def _blamed(self, failure: Failure, seat: Seat, story: Story) -> Failure:
         """The failure as the client may see it."""
         account = seat.account
+        story.failed(failure.kind)
         failure.message = account.hide(failure.message)
         failure.type, failure.code, failure.param = (
             account.hide(word) if word else word for word in (failure.type, failure.code, failure.param)

@@ -13,7 +13,9 @@ from dragoman.access.principal import Principal
 from dragoman.accounts.pool import Seat
 from dragoman.canon import Failure, Request, Usage
 from dragoman.dialects.dialect import Dialect, StreamWriter
+from dragoman.gateway.router import Choice
 from dragoman.ledger.row import Row
+from dragoman.routing.record import Attempt
 
 JSON_TYPE = b"application/json"
 _HEAD = (
@@ -85,13 +87,16 @@ class Story:
         "_id",
         "_seat",
         "_started",
+        "attempts",
         "call",
+        "choice",
         "out",
         "principal",
         "reserve",
         "reserved",
         "row",
         "usage",
+        "version",
     )
 
     def __init__(self, call: Call, out: Out, book: Callable[["Story"], None]) -> None:
@@ -106,6 +111,9 @@ class Story:
         self.usage: Usage | None = None
         self.reserve: Reserve | None = None  # set where the caller has a budget
         self.reserved = 0  # pico-dollars held of it
+        self.choice: Choice | None = None  # where a route or constraints decided
+        self.attempts: list[Attempt] = []  # of a decision
+        self.version: str | None = None  # what the provider calls the model that answered, where it was read
         self.row = Row(request_id=call.id, time=time.time(), dialect=call.dialect.NAME, decision="dec" + call.id[3:])
 
     def elapsed(self) -> float:
@@ -127,6 +135,13 @@ class Story:
         row.attempts += 1
         row.target, row.account = seat.target.name, seat.account.name
         self._seat = seat
+        if self.choice is not None:
+            self.attempts.append(Attempt(row.target, row.account))
+
+    def failed(self, kind: str) -> None:
+        """The last attempt came to nothing."""
+        if self.attempts:
+            self.attempts[-1].failure = kind
 
     def head(self, content_type: bytes) -> bytes:
         """The headers every answered request carries (CONTRACT, "What every reply carries"), as lines."""
@@ -136,6 +151,8 @@ class Story:
             row.admit or 0.0, row.route or 0.0, row.queue or 0.0, row.upstream or 0.0,
             b"" if self._seat is None else self._seat.lines,
         )  # fmt: skip
+        if self.choice is not None:
+            head += b"x-dragoman-reason: %b\r\n" % self.choice.decision.reason.encode()
         if row.lossy:
             head += f"x-dragoman-lossy: {clean(','.join(row.lossy))[:_LONGEST]}\r\n".encode("latin-1")
         return head

@@ -21,7 +21,7 @@ from dragoman.dialects.quirks import Quirks
 from dragoman.gateway.ask import Outgoing, encode, unsayable
 from dragoman.gateway.attempts import Answer
 from dragoman.gateway.call import JSON_TYPE, Call, Story
-from dragoman.gateway.generate import find_model
+from dragoman.gateway.naming import find_model
 from dragoman.gateway.serving import Serving
 from dragoman.wire.errors import WireError
 

@@ -6,6 +6,7 @@ itself is in one module for each kind of call: `generate` for almost all of them
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 from uuid import uuid4
@@ -157,11 +158,15 @@ class Gateway:
     def load_spending(self) -> None:
         """What other workers and earlier runs spent, from the ledger; called in the folding thread."""
         from dragoman.ledger.store import Store
-        from dragoman.ledger.usage import spending
+        from dragoman.ledger.usage import spending, spent_on
 
         if self.keys.budgeted():
             with Store(self.serving.settings.state) as store:
                 self.limiter.load(spending(store, without=self._journal.writer))
+        router, now = self.serving.router, time.time()
+        if routes := router.budgeted():
+            with Store(self.serving.settings.state) as store:
+                router.load_spending(spent_on(store, routes, since=now - now % 86400), now)
 
     def _book(self, story: Story) -> None:
         row = story.row
@@ -169,6 +174,11 @@ class Gateway:
         if story.usage is not None and row.target is not None:
             price = self.serving.price(row.target)
             row.cost = None if price is None else cost(story.usage, price)
+        router = self.serving.router
+        if story.choice is not None:
+            row.record = router.record(story.choice, row, story.attempts)
+        if router.active:
+            router.observe(row, story.choice, row.time + row.total / 1000, story.version)
         self._journal.add(row)
         self._burst.soon()
         if story.principal is not None:

@@ -1,19 +1,17 @@
 """A reply from a model: the call most calls are."""
 
-from dragoman.accounts.pool import targets
-from dragoman.canon import Failed, Failure
-from dragoman.catalog.directory import Model
 from dragoman.gateway import lanes
 from dragoman.gateway.ask import Ask
 from dragoman.gateway.attempts import Answer
 from dragoman.gateway.call import Story
 from dragoman.gateway.serving import Serving
+from dragoman.gateway.steer import steer
 
 
 async def generate(serving: Serving, story: Story) -> None:
     """A reply from a model: relayed where client and target speak one dialect, converted else."""
     ask = Ask(story.call)
-    model = await find_model(serving, ask.model, story)
+    model = await steer(serving, ask, story)
     story.row.stream = ask.stream
     await serving.attempts.bring(ask, model, story, lambda answer: bring(ask, answer, story))
 
@@ -28,45 +26,3 @@ async def bring(ask: Ask, answer: Answer, story: Story) -> None:
         await lanes.relay_stream(story, answer, ask.withholds_usage)
     else:
         await lanes.convert_stream(story, answer)
-
-
-async def find_model(serving: Serving, name: str, story: Story) -> Model:
-    """The model of this name that the caller may use. Raises `Failed`."""
-    story.row.model = name
-    model = serving.directory.find(name)
-    if model is None and name.isprintable():
-        model = serving.directory.find(name, await serving.offers.fetch())
-    if model is None or (story.principal is not None and not story.principal.allows(name)):
-        known = ", ".join(m.name for m in serving.directory.declared()[:20])
-        raise Failed(
-            Failure(
-                kind="unknown_model",
-                status=404,
-                message=f'no model is named "{name}": there '
-                + (f"are {known}, and " if known else "is only ")
-                + "provider/model-id of any account's provider",
-                param="model",
-            )
-        )
-    if story.reserve is not None:
-        await story.reserve(story, _estimate(serving, model, "this key", len(story.call.body) >> 2))
-    elif serving.pool.budgeted:
-        _estimate(serving, model, None, 0)
-    story.row.route = story.elapsed() - (story.row.admit or 0.0)
-    return model
-
-
-def _estimate(serving: Serving, model: Model, whose: str | None, input_tokens: int) -> int:
-    """Pico-dollars that an answer of the dearest target may cost. Raises `Failed` where a budget needs a price that
-    nobody knows (law 10). `whose`: who has the budget; None: whichever account has one."""
-    most, output = 0, int(serving.pool.line_up(model.tiers).output)
-    for target in targets(model.tiers):
-        price = serving.price(target.name)
-        if price is not None:
-            most = max(most, price.request + price.input * input_tokens + price.output * output)
-            continue
-        budgeted = (f'account "{seat.account.name}"' for seat in serving.pool.seats(target) if seat.account.budgeted)
-        if named := whose or next(budgeted, None):
-            message = f"{target.name} has no known price, and {named} has a budget: set price in [[models]]"
-            raise Failed(Failure(kind="unknown_price", status=400, message=message, param="model"))
-    return most

@@ -47,6 +47,7 @@ async def convert_whole(story: Story, answer: Answer) -> None:
             raise Failed(_gave_up(choice.raw_finish))
     reply.created = reply.created or int(time.time())
     reply.id = story.call.id if story.call.own_ids else reply.id or story.call.id
+    story.version = reply.model or None
     reply.model = reply.model or answer.seat.target.model  # not every provider names it
     if reply.usage is not None:
         story.used(reply.usage)
@@ -73,6 +74,7 @@ async def relay_stream(story: Story, answer: Answer, withhold_usage: bool) -> No
         failure, data = _broken(error), b""
     finally:
         _count(story, seen.usage, lane.pieces)
+        story.version = seen.model
     if failure is None and not seen.ended and seen.failure is None:
         failure = _broken(None)
     if failure is not None:
@@ -207,6 +209,7 @@ class _Conversion:
                 self.usage = event.usage
             elif type(event) is Begin:
                 event.created = event.created or int(time.time())
+                self._story.version = event.model or None
                 event.model = event.model or self._model
                 event.id = self._story.call.id if self._story.call.own_ids else event.id or self._story.call.id
             elif (

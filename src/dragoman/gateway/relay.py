@@ -16,7 +16,7 @@ from dragoman.dialects.fields import Malformed, decode
 from dragoman.gateway.ask import JSON_LINE, Outgoing, encode, unsayable
 from dragoman.gateway.attempts import Answer, wire_failure
 from dragoman.gateway.call import JSON_TYPE, Call, Story
-from dragoman.gateway.generate import find_model
+from dragoman.gateway.naming import find_model
 from dragoman.gateway.serving import Serving
 from dragoman.wire.errors import WireError
 from dragoman.wire.head import block

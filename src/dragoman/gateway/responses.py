@@ -19,8 +19,9 @@ from dragoman.dialects.openai_responses import stored
 from dragoman.gateway.ask import Ask, Outgoing
 from dragoman.gateway.attempts import Answer
 from dragoman.gateway.call import Call, Out, Story
-from dragoman.gateway.generate import bring, find_model
+from dragoman.gateway.generate import bring
 from dragoman.gateway.serving import Serving
+from dragoman.gateway.steer import steer
 from dragoman.ledger.responses import Kept, Responses
 from dragoman.wire.sse import Frames, parse
 
@@ -56,7 +57,7 @@ async def respond(serving: Serving, story: Story, memory: Responses) -> None:
     body = decode(call.body)
     if not isinstance(body, dict):
         raise Malformed("", "a JSON object", body)
-    body.pop("dragoman", None)
+    said = body.pop("dragoman", None)
     owner = story.principal.id if story.principal else None
     previous = stored.previous_id(body)
     kept = await memory.load(previous, owner) if previous else None
@@ -67,7 +68,9 @@ async def respond(serving: Serving, story: Story, memory: Responses) -> None:
         ask = Ask(call) if untouched else ResponseAsk(call, body, kept.account if kept else None)
     else:
         ask = Ask(call)
-    model = await find_model(serving, ask.model, story)
+    if said is not None:
+        ask.constraints = msgspec.Raw(msgspec.json.encode(said))
+    model = await steer(serving, ask, story)
     if previous is not None and kept is None:
         native = any("openai-responses" in target.provider.dialects for tier in model.tiers for target in tier)
         if not native:  # else a response that its provider may have kept, and we never saw

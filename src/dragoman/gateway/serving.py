@@ -7,6 +7,8 @@ from dragoman.catalog.directory import Directory
 from dragoman.catalog.prices import Price, PriceBook
 from dragoman.gateway.attempts import Attempts
 from dragoman.gateway.offers import Offers
+from dragoman.gateway.router import Router
+from dragoman.gateway.wards import Wards
 from dragoman.wire.client import Client
 
 
@@ -21,6 +23,8 @@ class Serving:
         self._prices = PriceBook(settings)
         self.directory = Directory(settings, self._prices)
         self.pool = Pool(settings, self.directory, leases, self.price)
+        self.router: Router = Router(settings, self.directory, self._prices, former.router if former else None)
+        self.wards = Wards(self.pool)
         self.offers = Offers(client, self.pool)
         self.attempts = Attempts(client, self.pool, settings.server)
         self.pool.open(former.pool if former is not None else None)

@@ -26,7 +26,7 @@ import msgspec
 
 from dragoman.config import State
 from dragoman.ledger import journal
-from dragoman.ledger.row import Row
+from dragoman.ledger.row import COLUMNS, Row
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -202,6 +202,7 @@ def _book(connection: "Connection", rows: list[Row], path: Path, position: int) 
             spent[row.key, _day(row.time // 86400)] += row.cost
     added = [(key, day, writer, cost) for (key, day), cost in spent.items()]
     columns = ["key", "day", "writer", "cost"]
+    _insert_decisions(connection, fresh)
     upsert(connection, schema.spending, columns, added, {"cost": lambda new: schema.spending.c.cost + new.cost})
     upsert(
         connection, schema.folded, ["file", "position"], [(path.name, position)], {"position": lambda new: new.position}
@@ -209,7 +210,7 @@ def _book(connection: "Connection", rows: list[Row], path: Path, position: int) 
     return len(fresh)
 
 
-_COLUMNS = [*Row.__struct_fields__, "day", "writer"]
+_COLUMNS = [*COLUMNS, "day", "writer"]
 
 
 def _insert(connection: "Connection", rows: list[Row], writer: str) -> int:
@@ -220,9 +221,17 @@ def _insert(connection: "Connection", rows: list[Row], writer: str) -> int:
     return upsert(connection, schema.usage, _COLUMNS, [_record(row, writer) for row in rows])
 
 
+def _insert_decisions(connection: "Connection", rows: list[Row]) -> None:
+    from dragoman.ledger import schema
+    from dragoman.ledger.store import upsert
+
+    found = [(row.decision, row.request_id, row.time, bytes(row.record).decode()) for row in rows if row.record]
+    upsert(connection, schema.decisions, ["id", "request_id", "time", "record"], found)
+
+
 def _record(row: Row, writer: str) -> tuple[Any, ...]:
-    """The row as `_COLUMNS` has it. Its two containers, the last fields, become JSON."""
-    *plain, lossy, tags = msgspec.structs.astuple(row)
+    """The row as `_COLUMNS` has it. Its two containers, the last of them, become JSON."""
+    *plain, lossy, tags, _ = msgspec.structs.astuple(row)
     texts = _text(lossy) if lossy else "[]", _text(tags) if tags else "{}"
     return (*plain, *texts, _day(row.time // 86400), writer)
 
@@ -281,12 +290,13 @@ def _prune(store: "Store", now: float, keep_days: int) -> None:
         if now - float(recall(connection, "pruned") or 0) < _PRUNE_EVERY:
             return
         remember(connection, "pruned", repr(now))
-    old = select(schema.usage.c.request_id).where(schema.usage.c.time < now - keep_days * 86400).limit(_PRUNE_ROWS)
-    while True:
-        with store.write() as connection:
-            gone = connection.execute(delete(schema.usage).where(schema.usage.c.request_id.in_(old))).rowcount
-        if gone < _PRUNE_ROWS:
-            return
+    for table in (schema.usage, schema.decisions, schema.feedback):
+        (key,) = table.primary_key.columns
+        old = select(key).where(table.c.time < now - keep_days * 86400).limit(_PRUNE_ROWS)
+        gone = _PRUNE_ROWS
+        while gone == _PRUNE_ROWS:
+            with store.write() as connection:
+                gone = connection.execute(delete(table).where(key.in_(old))).rowcount
 
 
 if __name__ == "__main__":

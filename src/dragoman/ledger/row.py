@@ -1,6 +1,6 @@
 """One finished request, as the journal and the ledger keep it."""
 
-from msgspec import Struct, field
+from msgspec import UNSET, Raw, Struct, UnsetType, field
 
 from dragoman.canon import Usage
 
@@ -9,7 +9,9 @@ class Row(Struct, omit_defaults=True, kw_only=True):
     """One finished request, refused ones included. `request_id` is unique: a row is booked once, however often it is
     read. `time` is Unix seconds, when the request came. Token totals are inclusive (see `canon.usage`), `cost` is
     pico-dollars (None: no price is known), the times are milliseconds since the request came: `upstream` to the head
-    of the reply, `ttft` to its first content, `total` to its end. No secrets in it, and no content."""
+    of the reply, `ttft` to its first content, `total` to its end. No secrets in it, and no content.
+
+    `record`: where a route chose the model, the JSON of the decision's record; it goes to a table of its own."""
 
     request_id: str
     time: float
@@ -42,6 +44,7 @@ class Row(Struct, omit_defaults=True, kw_only=True):
     total: float | None = None
     lossy: list[str] = field(default_factory=list)
     tags: dict[str, str] = field(default_factory=dict)
+    record: Raw | UnsetType = UNSET
 
     def count(self, usage: Usage) -> None:
         """Takes the token counts of `usage`."""
@@ -50,3 +53,6 @@ class Row(Struct, omit_defaults=True, kw_only=True):
         self.reasoning = usage.reasoning
         self.audio_input, self.audio_output = usage.audio_input, usage.audio_output
         self.estimated = usage.estimated
+
+
+COLUMNS = tuple(name for name in Row.__struct_fields__ if name != "record")  # what the table of rows has

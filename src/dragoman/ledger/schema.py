@@ -2,7 +2,7 @@
 
 from sqlalchemy import BigInteger, Boolean, Column, Double, Index, Integer, MetaData, String, Table, Text
 
-VERSION = "1"
+VERSION = "2"
 metadata = MetaData()
 
 usage = Table(  # the fields of `row.Row`, and who booked it
@@ -42,6 +42,27 @@ usage = Table(  # the fields of `row.Row`, and who booked it
     Column("day", String(10), nullable=False),  # of `time`, UTC, ISO
     Column("writer", String, nullable=False),
     Index("usage_key_time", "key", "time"),
+)
+
+decisions = Table(  # the records of what routes chose; the rest of a decision is in the row of its request
+    "decisions",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("request_id", String, nullable=False),
+    Column("time", Double, nullable=False, index=True),
+    Column("record", Text, nullable=False),  # JSON: `routing.record.Record`
+)
+
+feedback = Table(  # what people and programs said of answers
+    "feedback",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("decision", String, nullable=False, index=True),
+    Column("time", Double, nullable=False, index=True),
+    Column("key", String),  # of who said it
+    Column("quality", Double),  # 0..1
+    Column("corrected", String),  # the model that should have answered
+    Column("source", String, nullable=False),
 )
 
 spending = Table(  # what each key spent, kept up in the transaction that books the rows; outlives them

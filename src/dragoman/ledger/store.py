@@ -30,7 +30,7 @@ class Store:
         with self.write() as connection:
             schema.metadata.create_all(connection)
             remember(connection, "schema", schema.VERSION, replace=False)
-            version = recall(connection, "schema")
+            version = _upgrade(connection, recall(connection, "schema"))
         if version != schema.VERSION:
             raise StoreError(f"state.database has schema {version}, this program knows {schema.VERSION}: upgrade it")
 
@@ -54,6 +54,17 @@ class Store:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+_NEXT = {"1": "2"}  # versions that differ in new tables only, which are there by now
+
+
+def _upgrade(connection: Connection, version: str | None) -> str | None:
+    """Brings the database to the version of this program, if it can be; returns the version it has then."""
+    while version in _NEXT:
+        version = _NEXT[version]
+        remember(connection, "schema", version)
+    return version
 
 
 @contextmanager

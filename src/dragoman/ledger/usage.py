@@ -1,6 +1,6 @@
 """What people ask of the ledger: totals, totals by something, and the rows. The caller folds the journal first."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal, TypeAlias
 
 import msgspec
@@ -8,7 +8,7 @@ from msgspec import Struct
 from sqlalchemy import ColumnElement, case, func, select
 
 from dragoman.ledger import schema
-from dragoman.ledger.row import Row
+from dragoman.ledger.row import COLUMNS, Row
 from dragoman.ledger.store import Store
 
 By: TypeAlias = Literal["key", "model", "target", "account", "day"]
@@ -60,15 +60,20 @@ def totals_by(store: Store, by: By, since: float | None = None, until: float | N
 def rows(store: Store, since: float | None = None, until: float | None = None) -> Iterator[Row]:
     """The rows, oldest first. They come from the database as they are used, not all at once."""
     table = schema.usage
-    columns = [table.c[name] for name in Row.__struct_fields__]
+    columns = [table.c[name] for name in COLUMNS]
     order = (table.c.time, table.c.request_id)
     with store.read() as connection:
         statement = select(*columns).where(*_between(since, until)).order_by(*order)
         for found in connection.execution_options(yield_per=500).execute(statement):
-            fields = dict(zip(Row.__struct_fields__, found, strict=True))
-            fields["lossy"] = msgspec.json.decode(fields["lossy"])
-            fields["tags"] = msgspec.json.decode(fields["tags"])
-            yield msgspec.convert(fields, Row, strict=False)
+            yield row_of(found)
+
+
+def row_of(found: Sequence[Any]) -> Row:
+    """The row that the values of `COLUMNS` make."""
+    fields = dict(zip(COLUMNS, found, strict=True))
+    fields["lossy"] = msgspec.json.decode(fields["lossy"])
+    fields["tags"] = msgspec.json.decode(fields["tags"])
+    return msgspec.convert(fields, Row, strict=False)
 
 
 def spending(store: Store, without: str | None = None) -> dict[str, dict[str, int]]:
@@ -83,6 +88,16 @@ def spending(store: Store, without: str | None = None) -> dict[str, dict[str, in
         for key, day, cost in connection.execute(statement):
             found.setdefault(key, {})[day] = int(cost)
     return found
+
+
+def spent_on(store: Store, models: Sequence[str], since: float) -> dict[str, int]:
+    """Name as asked for -> pico-dollars since then (Unix seconds)."""
+    c = schema.usage.c
+    statement = (  # a day of one name costs less than 9 million dollars
+        select(c.model, func.sum(c.cost)).where(c.time >= since, c.model.in_(models)).group_by(c.model)
+    )
+    with store.read() as connection:
+        return {model: int(cost or 0) for model, cost in connection.execute(statement)}
 
 
 def _between(since: float | None, until: float | None) -> list[ColumnElement[bool]]:

@@ -9,13 +9,13 @@ import msgspec
 from msgspec import Struct
 
 from dragoman.access.principal import Principal
-from dragoman.canon import Failure
+from dragoman.canon import Failed, Failure
 from dragoman.config import State
 from dragoman.dialects.fields import Malformed, decode
 from dragoman.dialects.ollama import models as ollama
 from dragoman.dialects.openai_responses import stored
 from dragoman.gateway import Gateway
-from dragoman.server import listings
+from dragoman.server import decision_pages, listings
 from dragoman.server.metrics import Metrics
 from dragoman.server.surfaces import gateway_key, guess_dialect
 
@@ -81,6 +81,9 @@ class Pages:
             ("POST", "/api/show"): self._show,
             ("GET", "/dragoman/v1/usage"): self._usage,
             ("GET", "/dragoman/v1/accounts"): self._accounts,
+            ("GET", "/dragoman/v1/decisions"): self._decisions,
+            ("POST", "/dragoman/v1/explain"): self._explain,
+            ("POST", "/dragoman/v1/feedback"): self._feedback,
             ("GET", "/dragoman/v1/keys"): self._keys,
         }
         self._by_prefix: tuple[tuple[str, str, Handler], ...] = (
@@ -88,6 +91,7 @@ class Pages:
             ("GET", "/openai/v1/models/", self._model),
             ("GET", "/anthropic/v1/models/", self._model),
             ("GET", "/v1beta/models/", self._gemini_model),
+            ("GET", "/dragoman/v1/decisions/", self._decision),
             *(
                 (method, home + "/responses/", handler)
                 for home in ("/v1", "/openai/v1", "/openai", "")
@@ -109,8 +113,8 @@ class Pages:
         """The page, or its refusal in the envelope of whoever's path it is."""
         try:
             return await handler(ask)
-        except Denied as denied:
-            failure = denied.failure
+        except (Denied, Failed) as refused:
+            failure = refused.failure
             return Page(guess_dialect(ask.path).write_error(failure), failure.status, error=failure.kind)
 
     # health
@@ -238,6 +242,32 @@ class Pages:
         ]
         return _json({"accounts": accounts})
 
+    async def _explain(self, ask: Ask) -> Page:
+        await self._who(ask)
+        serving = self._gateway.serving
+        return Page(decision_pages.explain(serving.router, serving.wards.health, ask.body, ask.headers, ask.query))
+
+    async def _decision(self, ask: Ask) -> Page:
+        principal = await self._who(ask)
+        state = self._gateway.serving.settings.state
+        return Page(await decision_pages.decision(state, ask.rest, principal, self._sees_all(principal)))
+
+    async def _decisions(self, ask: Ask) -> Page:
+        await self._admin(ask)
+        return Page(await decision_pages.decisions(self._gateway.serving.settings.state, ask.query))
+
+    async def _feedback(self, ask: Ask) -> Page:
+        principal = await self._who(ask)
+        serving = self._gateway.serving
+        everything = self._sees_all(principal)
+        return Page(
+            await decision_pages.feedback(serving.router, serving.settings.state, ask.body, principal, everything)
+        )
+
+    def _sees_all(self, principal: Principal | None) -> bool:
+        """Open access means that everybody may see everything."""
+        return self._gateway.serving.settings.access.mode == "open" or (principal is not None and principal.admin)
+
     # who asks
 
     async def _who(self, ask: Ask) -> Principal | None:
@@ -251,8 +281,7 @@ class Pages:
 
     async def _admin(self, ask: Ask) -> None:
         """Raises `Denied` unless the caller may see and change everything. Open access means everybody may."""
-        principal = await self._who(ask)
-        if self._gateway.serving.settings.access.mode == "keys" and not (principal and principal.admin):
+        if not self._sees_all(await self._who(ask)):
             raise Denied(Failure(kind="forbidden", status=403, message="this needs an admin key"))
 
 

@@ -63,7 +63,7 @@ class Worker:
             loop.add_signal_handler(number, self._stop)
         loop.add_signal_handler(signal.SIGHUP, self.reload)
         await self._keep_keys()
-        if self.keys.budgeted():
+        if self.keys.budgeted() or self.gateway.serving.router.budgeted():
             await asyncio.to_thread(fold_apart, self.gateway.serving.settings.state, True)
             await asyncio.to_thread(self.gateway.load_spending)
         settings = self.gateway.serving.settings

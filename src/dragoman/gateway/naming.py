@@ -1,0 +1,60 @@
+"""Which model a name stands for, and whether the caller may have it and can afford it."""
+
+from dragoman.accounts.pool import targets
+from dragoman.canon import Failed, Failure
+from dragoman.catalog.directory import Model
+from dragoman.gateway.call import Story
+from dragoman.gateway.serving import Serving
+
+
+async def find_model(serving: Serving, name: str, story: Story) -> Model:
+    """The model of this name that the caller may use and can afford. Raises `Failed`."""
+    model = await look_up(serving, name, story)
+    await afford(serving, model, story)
+    return model
+
+
+async def look_up(serving: Serving, name: str, story: Story) -> Model:
+    """The model of this name that the caller may use. Raises `Failed`."""
+    story.row.model = name
+    model = serving.directory.find(name)
+    if model is None and name.isprintable():
+        model = serving.directory.find(name, await serving.offers.fetch())
+    if model is None or (story.principal is not None and not story.principal.allows(name)):
+        known = ", ".join(m.name for m in serving.directory.declared()[:20])
+        raise Failed(
+            Failure(
+                kind="unknown_model",
+                status=404,
+                message=f'no model is named "{name}": there '
+                + (f"are {known}, and " if known else "is only ")
+                + "provider/model-id of any account's provider",
+                param="model",
+            )
+        )
+    return model
+
+
+async def afford(serving: Serving, model: Model, story: Story) -> None:
+    """Holds what the answer may cost of the caller's budget. Raises `Failed` where that can't be."""
+    if story.reserve is not None:
+        await story.reserve(story, _estimate(serving, model, "this key", len(story.call.body) >> 2))
+    elif serving.pool.budgeted:
+        _estimate(serving, model, None, 0)
+    story.row.route = story.elapsed() - (story.row.admit or 0.0)
+
+
+def _estimate(serving: Serving, model: Model, whose: str | None, input_tokens: int) -> int:
+    """Pico-dollars that an answer of the dearest target may cost. Raises `Failed` where a budget needs a price that
+    nobody knows (law 10). `whose`: who has the budget; None: whichever account has one."""
+    most, output = 0, int(serving.pool.line_up(model.tiers).output)
+    for target in targets(model.tiers):
+        price = serving.price(target.name)
+        if price is not None:
+            most = max(most, price.request + price.input * input_tokens + price.output * output)
+            continue
+        budgeted = (f'account "{seat.account.name}"' for seat in serving.pool.seats(target) if seat.account.budgeted)
+        if named := whose or next(budgeted, None):
+            message = f"{target.name} has no known price, and {named} has a budget: set price in [[models]]"
+            raise Failed(Failure(kind="unknown_price", status=400, message=message, param="model"))
+    return most
