@@ -38,8 +38,15 @@ def test_who_says_now_and_refuses_again_is_not_believed_twice() -> None:
 @pytest.mark.parametrize("draw", [0.0, 0.5, 1.0])
 def test_jitter_makes_a_rest_longer_never_shorter(draw: float) -> None:
     cooldown = Cooldown()
-    failed(cooldown, "rate_limited", 0.0, retry_after=4, draw=draw)
-    assert cooldown.until == 4 * (1 + 0.1 * draw)
+    failed(cooldown, "rate_limited", 0.0, draw=draw)
+    assert cooldown.until == 1 + 0.1 * draw
+
+
+@pytest.mark.parametrize("draw", [0.0, 0.5, 1.0])
+def test_a_rest_that_was_told_is_as_told(draw: float) -> None:
+    cooldown = Cooldown()
+    failed(cooldown, "rate_limited", 0.0, retry_after=7, draw=draw)
+    assert cooldown.until == 7
 
 
 def test_fifty_calls_that_break_together_are_one_failure() -> None:

@@ -70,7 +70,7 @@ RULES: dict[str, Rule] = {
 }
 BREAKER = Rule("host", 1.0, 30.0)
 TRIPS = 5  # failures in a row, of any account, that open a host's breaker
-JITTER, MOST_JITTER = 0.1, 0.5  # a rest is longer by up to this share, and so many seconds, never shorter
+JITTER = 0.1  # a rest of our own choice is longer by up to this share; one that was told is as told: a probe goes first
 PROBE = 0.5  # seconds that a worker leaves another one's rest to it to end, by a probe of its own
 LONGEST = 86400.0  # seconds: nobody is believed who asks for more
 
@@ -95,17 +95,17 @@ class Cooldown:
         told = min(retry_after, LONGEST) if rule.told and retry_after is not None else None
         if since < self.began:
             if told is not None and now + told > self.until:  # no new failure, but a better word on how long it lasts
-                self.kind, self.until, self.state = kind, now + _jittered(told, draw), RESTING
+                self.kind, self.until, self.state = kind, now + told, RESTING
             return
         self.strikes += 1
         own = min(rule.first * 2.0 ** min(self.strikes - 1, 20), rule.most)
         if told is None:
-            seconds = own
+            seconds = own * (1 + JITTER * draw)
         else:  # whoever says "now" again and again, and refuses, is not believed
             seconds = max(told, own / 2) if self.strikes > 1 else told
         self.state = NEXT["failed"][self.state]
         self.kind, self.began = kind, now
-        self.until = now + _jittered(seconds, draw)
+        self.until = now + seconds
         self.soft = self.strikes <= rule.soft
 
     def allows(self, now: float) -> int:
@@ -149,10 +149,6 @@ class Cooldown:
     def dropped(self) -> None:
         """The probe ended without a verdict."""
         self.state = NEXT["dropped"][self.state]
-
-
-def _jittered(seconds: float, draw: float) -> float:
-    return seconds + min(JITTER * seconds, MOST_JITTER) * draw
 
 
 class Host:
