@@ -1,6 +1,7 @@
 """Gateway keys: in every form that clients send them, and nothing else."""
 
 import json
+import time
 
 import pytest
 
@@ -90,7 +91,6 @@ def test_a_revoked_key_is_refused(gateway, http):
     headers = {"x-api-key": made["key"]}
     assert http.post(path, json=body, headers=headers).status_code == 200
     gateway.run("keys", "revoke", made["id"])
-    for _ in range(400):
-        if (reply := http.post(path, json=body, headers=headers)).status_code == 401:
-            break
-    assert reply.status_code == 401  # within a second or so of trying
+    until = time.monotonic() + 20  # it takes a second or so
+    while http.post(path, json=body, headers=headers).status_code != 401:
+        assert time.monotonic() < until
