@@ -85,7 +85,7 @@ SECTIONS: dict[str, tuple[type[msgspec.Struct], str]] = {  # heading: the type o
     "[[providers]]": (config.Provider, "A service that is not built in, or a built-in one changed, each."),
     "quirks": (Quirks, "Of a provider: in what it differs from the maker of its dialect."),
     "[[routes]]": (config.Route, "A public name for a choice among models, each."),
-    "constraints": (config.Constraints, "Of a route. *Not yet.*"),
+    "constraints": (config.Constraints, "Of a route."),
     "[voice]": (config.Voice, "Realtime sessions. *Not yet.*"),
 }
 MEANING = {
