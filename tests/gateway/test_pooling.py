@@ -192,3 +192,13 @@ async def test_an_account_that_is_gone_after_a_reload_gets_nothing_more(world: M
     for _ in range(6):
         assert (await there.ask()).headers["x-dragoman-account"] == "b"
     assert [view.name for view in there.gateway.serving.pool.views()] == ["b"]
+
+
+async def test_a_name_of_any_length_keeps_a_conversation_together_and_costs_little(world: Make):
+    there = world("a", "b", "c", "d")
+    for _ in range(8):
+        await there.ask({"prompt_cache_key": "k" * 100_000})
+    assert len(set(there.tried)) == 1
+    tiers = there.gateway.serving.directory.find("m").tiers
+    (tier,) = there.gateway.serving.pool.line_up(tiers).roster.tiers
+    assert all(len(key) < 200 for key in tier._homes)

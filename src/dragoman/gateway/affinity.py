@@ -13,6 +13,7 @@ from msgspec import Raw
 from dragoman.dialects.fields import decode
 from dragoman.gateway.call import Call
 
+_LONGEST = 128  # characters of a name that is kept as it is: many are remembered
 CACHED = 4096  # bytes of a prompt from which on providers keep it (1,024 tokens)
 _SESSION = re.compile(rb"(?:^|;)\s*session\s*=\s*([^;]+)")
 _PROMPT = (
@@ -22,6 +23,18 @@ _PROMPT = (
 
 def affinity(call: Call, fields: dict[str, Raw], constraints: Raw | None) -> str | None:
     """The key of a call with these top-level fields; None: any account will do."""
+    if (named := _named(call, fields, constraints)) is not None:
+        return named if len(named) <= _LONGEST else f"{crc32(named.encode(errors='replace')):08x}{len(named)}"
+    if len(call.body) < CACHED:
+        return None
+    prompt = b""
+    for name in _PROMPT:
+        if name in fields:
+            prompt += bytes(fields[name])[: CACHED - len(prompt)]
+    return f"{crc32(prompt):08x}" if len(prompt) >= CACHED else None
+
+
+def _named(call: Call, fields: dict[str, Raw], constraints: Raw | None) -> str | None:
     headers = call.headers
     if (said := headers.get(b"x-dragoman-constraints")) and (found := _SESSION.search(said)):
         return found[1].strip().decode("latin-1")
@@ -33,10 +46,4 @@ def affinity(call: Call, fields: dict[str, Raw], constraints: Raw | None) -> str
         return session.decode("latin-1")
     if (raw := fields.get("prompt_cache_key")) is not None and isinstance(key := decode(raw), str):
         return key
-    if len(call.body) < CACHED:
-        return None
-    prompt = b""
-    for name in _PROMPT:
-        if name in fields:
-            prompt += bytes(fields[name])[: CACHED - len(prompt)]
-    return f"{crc32(prompt):08x}" if len(prompt) >= CACHED else None
+    return None
