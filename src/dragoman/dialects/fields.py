@@ -8,20 +8,34 @@
 `null` reads like an absent field everywhere.
 """
 
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
 
 import msgspec
 
 from dragoman.canon import JSON
 
+# where a value stands: in words, or as the place it stands in and its key or number there. Put into words by an error
+# alone, as most values are never spoken of.
+Path: TypeAlias = "str | tuple[Path, str | int]"
+
 
 class Malformed(Exception):
     """The client's (or provider's) JSON is not what its dialect says. `path` is where, as `messages[1].content`."""
 
-    def __init__(self, path: str, expected: str, got: object = msgspec.UNSET) -> None:
-        self.path = path
+    def __init__(self, path: Path, expected: str, got: object = msgspec.UNSET) -> None:
+        self.path = _in_words(path)
         seen = "" if got is msgspec.UNSET else f", got {_shown(got)}"
-        super().__init__(f"{path or 'body'}: expected {expected}{seen}")
+        super().__init__(f"{self.path or 'body'}: expected {expected}{seen}")
+
+
+def _in_words(path: Path) -> str:
+    if isinstance(path, str):
+        return path
+    outer, key = _in_words(path[0]), path[1]
+    if isinstance(key, int):
+        return f"{outer}[{key}]"
+    return f"{outer}.{key}" if outer else key
 
 
 def _shown(value: object) -> str:
@@ -51,15 +65,15 @@ class Fields:
 
     __slots__ = ("data", "path")
 
-    def __init__(self, data: object, path: str = "") -> None:
+    def __init__(self, data: object, path: Path = "") -> None:
         if not isinstance(data, dict):
             raise Malformed(path, "an object", data)
         self.data: JSON = data
         self.path = path
 
-    def at(self, key: str) -> str:
+    def at(self, key: str) -> Path:
         """The path of field `key`."""
-        return f"{self.path}.{key}" if self.path else key
+        return self.path, key
 
     def any(self, key: str) -> Any:
         return self.data.pop(key, None)
@@ -116,14 +130,18 @@ class Fields:
 
     def objects(self, key: str) -> "list[Fields]":
         """An array of objects; absent reads as empty."""
-        return [Fields(item, f"{self.at(key)}[{i}]") for i, item in enumerate(self.array(key) or ())]
+        items = self.array(key)
+        if not items:
+            return []
+        path = self.at(key)
+        return [Fields(item, (path, i)) for i, item in enumerate(items)]
 
     def texts(self, key: str) -> list[str]:
         """An array of strings; absent reads as empty."""
         items = self.array(key) or []
         for i, item in enumerate(items):
             if not isinstance(item, str):
-                raise Malformed(f"{self.at(key)}[{i}]", "a string", item)
+                raise Malformed((self.at(key), i), "a string", item)
         return items
 
     def one_of(self, key: str, allowed: "frozenset[str] | set[str]") -> str | None:
@@ -132,6 +150,16 @@ class Fields:
             return value
         raise Malformed(self.at(key), "one of " + ", ".join(sorted(allowed)), value)
 
+    def into(self, target: msgspec.Struct, table: "Readings") -> None:
+        """Reads those fields of `table` that there are into `target`: most requests have few of the many."""
+        for key in [key for key in self.data if key in table]:
+            name, read = table[key]
+            setattr(target, name, read(self, key))
+
     def rest(self) -> JSON | None:
         """What was not read: the fields this code does not know."""
         return self.data or None
+
+
+# a dialect's field -> the canon's name for it, and how it is read
+Readings: TypeAlias = Mapping[str, tuple[str, Callable[[Fields, str], object]]]

@@ -1,5 +1,7 @@
 """What a request loses on its way into another dialect (law 4)."""
 
+from functools import cache
+
 import msgspec
 
 from dragoman.canon import JSON, Request
@@ -13,6 +15,11 @@ _IDLE: JSON = {"caller": {"type": "direct"}}
 _OPTIONAL = tuple(f.name for f in msgspec.structs.fields(Request) if f.name not in _ALWAYS)
 
 
+@cache
+def _unsayable(can_say: frozenset[str]) -> tuple[str, ...]:
+    return tuple(name for name in _OPTIONAL if name not in can_say)
+
+
 class Losses:
     """The names of what could not be said, in the order found, each once. They end up in `x-dragoman-lossy`."""
 
@@ -21,11 +28,10 @@ class Losses:
         request's unknown top-level fields if it came from another dialect."""
         self.same_dialect = request.dialect == dialect
         self.names: list[str] = []
-        for name in _OPTIONAL:
-            if name not in can_say:
-                value = getattr(request, name)
-                if value is not None and value != []:
-                    self.note(name)
+        for name in _unsayable(can_say):
+            value = getattr(request, name)
+            if value is not None and value != []:
+                self.note(name)
         if request.extra and not self.same_dialect:
             self.note(*request.extra)
 

@@ -18,13 +18,13 @@ from dragoman.canon import (
     ToolResult,
 )
 from dragoman.dialects.anthropic.names import BILLING_LINE, NAME
-from dragoman.dialects.fields import Fields, Malformed
+from dragoman.dialects.fields import Fields, Malformed, Path
 from dragoman.dialects.seal import MARK, unseal
 
 _encode = msgspec.json.encode
 
 
-def read_content(value: Any, path: str) -> list[Part]:
+def read_content(value: Any, path: Path) -> list[Part]:
     """`content` as a string or an array of blocks. Seals are opened; absent reads as empty."""
     if value is None or value == "":
         return []
@@ -35,7 +35,7 @@ def read_content(value: Any, path: str) -> list[Part]:
     parts: list[Part] = []
     signed: dict[str, ToolCall] = {}  # by call id: the signature a seal kept for the tool_use that follows
     for i, block in enumerate(value):
-        part = read_block(block, f"{path}[{i}]")
+        part = read_block(block, (path, i))
         if isinstance(part, Opaque) and (sealed := _sealed(part)) is not None:
             for kept in sealed:
                 if isinstance(kept, ToolCall):
@@ -49,7 +49,7 @@ def read_content(value: Any, path: str) -> list[Part]:
     return parts
 
 
-def read_system(value: Any, path: str) -> list[Part]:
+def read_system(value: Any, path: Path) -> list[Part]:
     """The parts of a system prompt: text, and whatever else a system message may hold, opaque.
 
     Claude Code's billing line is opaque too: it changes with every request, so as part of a prompt to any other
@@ -62,7 +62,7 @@ def read_system(value: Any, path: str) -> list[Part]:
     return parts
 
 
-def read_block(block: Any, path: str) -> Part:
+def read_block(block: Any, path: Path) -> Part:
     """One block. A type this code has no canon part for is `Opaque`, as it came."""
     if not isinstance(block, dict):
         raise Malformed(path, "a content block (an object)", block)
@@ -70,7 +70,7 @@ def read_block(block: Any, path: str) -> Part:
     if kind == "text" and len(block) == 2 and type(text := block.get("text")) is str:
         return Text(text=text)  # by far the most common block
     if not isinstance(kind, str):
-        raise Malformed(f"{path}.type", "a string", kind)
+        raise Malformed((path, "type"), "a string", kind)
     reader = _READERS.get(kind)
     if reader is None:
         return Opaque(dialect=NAME, kind=kind, data=block)
@@ -121,7 +121,7 @@ def _sealed(part: Opaque) -> list[Part] | None:
     return (unseal(data) or []) if isinstance(data, str) else None
 
 
-def _text_block(block: JSON, path: str) -> Part:
+def _text_block(block: JSON, path: Path) -> Part:
     fields = Fields(block, path)
     fields.any("type")
     text = fields.must_text("text")
@@ -129,7 +129,7 @@ def _text_block(block: JSON, path: str) -> Part:
     return Text(text=text, citations=citations, cache=read_cache(fields), extra=fields.rest())
 
 
-def _image(block: JSON, path: str) -> Part:
+def _image(block: JSON, path: Path) -> Part:
     fields = Fields(block, path)
     fields.any("type")
     media = Media(kind="image")
@@ -140,7 +140,7 @@ def _image(block: JSON, path: str) -> Part:
     return media
 
 
-def _document(block: JSON, path: str) -> Part:
+def _document(block: JSON, path: Path) -> Part:
     fields = Fields(block, path)
     fields.any("type")
     media = Media(kind="document")
@@ -198,7 +198,7 @@ def _cited(fields: Fields, media: Media) -> None:
         fields.data["citations"] = citations
 
 
-def _search_result(block: JSON, path: str) -> Part:
+def _search_result(block: JSON, path: Path) -> Part:
     """A document by its text, for dialects without search results; the block itself rides along."""
     whole = dict(block)
     fields = Fields(block, path)
@@ -210,7 +210,7 @@ def _search_result(block: JSON, path: str) -> Part:
     return media
 
 
-def _tool_use(block: JSON, path: str) -> Part:
+def _tool_use(block: JSON, path: Path) -> Part:
     fields = Fields(block, path)
     fields.any("type")
     call = ToolCall(id=fields.must_text("id"), name=fields.must_text("name"))
@@ -220,7 +220,7 @@ def _tool_use(block: JSON, path: str) -> Part:
     return call
 
 
-def _tool_result(block: JSON, path: str) -> Part:
+def _tool_result(block: JSON, path: Path) -> Part:
     fields = Fields(block, path)
     fields.any("type")
     result = ToolResult(call_id=fields.must_text("tool_use_id"))
@@ -231,7 +231,7 @@ def _tool_result(block: JSON, path: str) -> Part:
     return result
 
 
-def _thinking(block: JSON, path: str) -> Part:
+def _thinking(block: JSON, path: Path) -> Part:
     fields = Fields(block, path)
     fields.any("type")
     text, signature = fields.text("thinking") or "", fields.text("signature") or None
@@ -244,10 +244,10 @@ def _thinking(block: JSON, path: str) -> Part:
     return Reasoning(text=text, signature=signature, dialect=NAME, extra=fields.rest())
 
 
-def _redacted(block: JSON, path: str) -> Part:
+def _redacted(block: JSON, path: Path) -> Part:
     data = block.get("data")
     if not isinstance(data, str):
-        raise Malformed(f"{path}.data", "a string", data)
+        raise Malformed((path, "data"), "a string", data)
     if data.startswith(MARK):
         return Opaque(dialect=NAME, kind="redacted_thinking", data=block)
     fields = Fields(block, path)
@@ -256,7 +256,7 @@ def _redacted(block: JSON, path: str) -> Part:
     return Reasoning(encrypted=data, dialect=NAME, extra=fields.rest())
 
 
-_READERS: dict[str, Callable[[JSON, str], Part]] = {
+_READERS: dict[str, Callable[[JSON, Path], Part]] = {
     "text": _text_block,
     "image": _image,
     "document": _document,

@@ -94,11 +94,11 @@ def write_reply(reply: Reply, request: Request) -> bytes:
     same = reply.dialect == NAME
     choice = reply.choices[0] if reply.choices else Choice()
     content: list[JSON] = []
+    refused = False
     for part in choice.parts:
-        content += _blocks(part, f"toolu_{reply.id}_{len(content)}")
-    finish = choice.finish
-    if finish == "stop" and any(isinstance(part, Refusal) for part in choice.parts):
-        finish = "refusal"
+        content += _blocks(part, reply.id, len(content))
+        refused = refused or isinstance(part, Refusal)
+    finish = "refusal" if refused and choice.finish == "stop" else choice.finish
     message: JSON = {
         "id": reply.id or "msg_0",
         "type": "message",
@@ -116,7 +116,7 @@ def write_reply(reply: Reply, request: Request) -> bytes:
     return _encode(message)
 
 
-def _blocks(part: Part, spare_id: str) -> list[JSON]:
+def _blocks(part: Part, reply_id: str, number: int) -> list[JSON]:
     match part:
         case Text():
             return [_text(part)] if part.text or part.citations else []
@@ -127,7 +127,7 @@ def _blocks(part: Part, spare_id: str) -> list[JSON]:
         case ToolCall():
             call: JSON = {
                 "type": "tool_use",
-                "id": part.id or spare_id,
+                "id": part.id or f"toolu_{reply_id}_{number}",
                 "name": part.name,
                 "input": arguments_object(part),
                 **call_extra(part),
@@ -147,6 +147,8 @@ def text_block(text: str) -> JSON:
 
 
 def _text(part: Text) -> JSON:
+    if not part.citations:
+        return text_block(part.text)
     citations = [written for citation in part.citations if (written := write_citation(citation)) is not None]
     return {**text_block(part.text), "citations": citations or None}
 

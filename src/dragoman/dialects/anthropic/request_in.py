@@ -5,10 +5,16 @@ from typing import Any
 from dragoman.canon import JSON, Message, OutputFormat, Request, Role, Thinking, Tool, ToolChoice
 from dragoman.dialects.anthropic.blocks_in import read_cache, read_content, read_system
 from dragoman.dialects.anthropic.names import NAME, TIERS_ASKED
-from dragoman.dialects.fields import Fields, Malformed
+from dragoman.dialects.fields import Fields, Malformed, Readings
 
 _ROLES: dict[str, Role] = {"user": "user", "assistant": "assistant", "system": "system"}
 _THINKING = frozenset({"enabled", "disabled", "adaptive", "between_tools"})
+_SETTINGS: Readings = {
+    "temperature": ("temperature", Fields.number),
+    "top_p": ("top_p", Fields.number),
+    "top_k": ("top_k", Fields.whole),
+    "stop_sequences": ("stop", Fields.texts),
+}
 _CHOICES = {"auto": "auto", "any": "required", "none": "none", "tool": "tool"}
 
 
@@ -22,15 +28,16 @@ def read_request(body: JSON, counting: bool = False) -> Request:
     if request.max_output_tokens is not None and request.max_output_tokens < 0:
         raise Malformed("max_tokens", "0 or more", request.max_output_tokens)
     _messages(fields, request)
-    _tools(fields, request)
-    _sampling(fields, request)
-    thinking = fields.object("thinking")
-    if thinking is not None:
-        request.thinking = _thinking(thinking)
-    _output(fields, request)
-    _accounting(fields, request)
+    fields.into(request, _SETTINGS)
     request.stream = fields.flag("stream") or False
-    request.extra = fields.rest()
+    if body:  # most requests have nothing of what follows
+        _tools(fields, request)
+        thinking = fields.object("thinking")
+        if thinking is not None:
+            request.thinking = _thinking(thinking)
+        _output(fields, request)
+        _accounting(fields, request)
+        request.extra = fields.rest()
     return request
 
 
@@ -88,13 +95,6 @@ def _tool(fields: Fields) -> Tool:
     tool.cache = read_cache(fields)
     tool.extra = fields.rest()
     return tool
-
-
-def _sampling(fields: Fields, request: Request) -> None:
-    request.temperature = fields.number("temperature")
-    request.top_p = fields.number("top_p")
-    request.top_k = fields.whole("top_k")
-    request.stop = fields.texts("stop_sequences")
 
 
 def _thinking(fields: Fields) -> Thinking:

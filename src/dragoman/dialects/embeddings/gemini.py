@@ -22,7 +22,7 @@ from dragoman.canon import JSON, Media, Text
 from dragoman.dialects import fields as reading
 from dragoman.dialects.dialect import Unsayable, Written
 from dragoman.dialects.embeddings.shape import EmbeddingReply, EmbeddingRequest, Input, Task, losses
-from dragoman.dialects.fields import Fields, Malformed
+from dragoman.dialects.fields import Fields, Malformed, Path
 from dragoman.dialects.gemini.names import NAME, fields, keyed, listed
 from dragoman.dialects.gemini.parts import read_plain
 from dragoman.dialects.gemini.path import at, name_of
@@ -99,16 +99,16 @@ def _read_one(one: Fields) -> tuple[EmbeddingRequest, Input]:
     return request, content
 
 
-def _read_content(value: Any, path: str) -> Input:
+def _read_content(value: Any, path: Path) -> Input:
     content = fields(value, path)
     parts: list[Text | Media] = []
     for i, item in enumerate(content.array("parts") or ()):
-        part = read_plain(fields(item, f"{path}.parts[{i}]"))
+        part = read_plain(fields(item, ((path, "parts"), i)))
         if not isinstance(part, Text | Media):
-            raise Malformed(f"{path}.parts[{i}]", "text, inlineData or fileData")
+            raise Malformed(((path, "parts"), i), "text, inlineData or fileData")
         parts.append(part)
     if not parts:
-        raise Malformed(f"{path}.parts", "at least one part")
+        raise Malformed((path, "parts"), "at least one part")
     if len(parts) == 1 and isinstance(only := parts[0], Text) and only.extra is None:
         return only.text
     return parts

@@ -46,7 +46,7 @@ def read_contents(contents: list[object], path: str) -> list[Message]:
     messages: list[Message] = []
     pairing = _Pairing()
     for i, item in enumerate(contents):
-        content = fields(item, f"{path}[{i}]")
+        content = fields(item, (path, i))
         role = content.text("role") or ""
         if role not in _ROLES:
             raise Malformed(content.at("role"), "user or model", role)
@@ -71,7 +71,7 @@ def _read_parts(content: Fields) -> list[Part]:
     since = 0  # where the stretch begins that the next seal may speak of
     sealed = False
     for i, item in enumerate(items or ()):
-        part = _read_part(fields(item, f"{content.at('parts')}[{i}]"))
+        part = _read_part(fields(item, (content.at("parts"), i)))
         parts.append(part)
         if (hidden := _unsealed(part)) is not None:
             sealed = True

@@ -7,7 +7,7 @@ import re
 from typing import Any, Literal
 
 from dragoman.canon import JSON, FinishReason
-from dragoman.dialects.fields import Fields, Malformed
+from dragoman.dialects.fields import Fields, Malformed, Path
 
 NAME = "gemini"
 
@@ -75,7 +75,7 @@ def _camel_key(key: str) -> str:
     return first + "".join(word[:1].upper() + word[1:] for word in rest)
 
 
-def fields(data: object, path: str) -> Fields:
+def fields(data: object, path: Path) -> Fields:
     """`data` to be read, its keys in camelCase. Raises `Malformed`."""
     if not isinstance(data, dict):
         raise Malformed(path, "an object", data)

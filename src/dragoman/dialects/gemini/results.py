@@ -29,9 +29,7 @@ def read_result(part: Fields) -> ToolResult:
     name, call_id = result.must_text("name"), result.text("id")
     text, is_error = _read_response(result.plain("response") or {})
     content: list[Part] = [text]
-    content += [
-        read_media(fields(item, f"{result.at('parts')}[{i}]")) for i, item in enumerate(result.array("parts") or ())
-    ]
+    content += [read_media(fields(item, (result.at("parts"), i))) for i, item in enumerate(result.array("parts") or ())]
     part.data.update(result.data)
     return ToolResult(call_id=call_id or "", name=name, content=content, is_error=is_error, extra=part.rest())
 

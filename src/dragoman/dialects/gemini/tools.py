@@ -30,9 +30,9 @@ def read_tools(items: list[object], path: str) -> list[Tool]:
     """Raises `Malformed`."""
     tools: list[Tool] = []
     for i, item in enumerate(items):
-        tool = fields(item, f"{path}[{i}]")
+        tool = fields(item, (path, i))
         for j, declared in enumerate(tool.array("functionDeclarations") or ()):
-            tools.append(_read_function(fields(declared, f"{tool.at('functionDeclarations')}[{j}]")))
+            tools.append(_read_function(fields(declared, (tool.at("functionDeclarations"), j))))
         for name, setting in tool.data.items():
             tools.append(Tool(name=name, kind="provider", dialect=NAME, raw={name: setting}))
     return tools

@@ -36,7 +36,7 @@ def read_content(fields: Fields) -> list[Part]:
         return [Text(text=content)]
     if not isinstance(content, list):
         raise Malformed(fields.at("content"), "a string or an array", content)
-    return [read_part(Fields(item, f"{fields.at('content')}[{i}]")) for i, item in enumerate(content)]
+    return [read_part(Fields(item, (fields.at("content"), i))) for i, item in enumerate(content)]
 
 
 def read_part(fields: Fields) -> Part:
@@ -124,12 +124,14 @@ def write_cache(into: JSON, cache: CacheMark | None, losses: Losses, quirks: Qui
 
 def write_content(parts: list[Part], losses: Losses, quirks: Quirks) -> "str | list[JSON]":
     """The parts as `content`: a string where they are one plain text."""
+    if len(parts) == 1 and isinstance(text := parts[0], Text) and text.cache is None and text.extra is None:
+        return text.text
     written = [item for part in parts if (item := write_part(part, losses, quirks)) is not None]
     if not written:
         return ""
     if len(written) == 1 and written[0].keys() == {"type", "text"} and written[0]["type"] == "text":
-        text: str = written[0]["text"]
-        return text
+        said: str = written[0]["text"]
+        return said
     return written
 
 

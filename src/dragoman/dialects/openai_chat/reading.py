@@ -108,7 +108,7 @@ def _numbers(fields: Fields, key: str) -> dict[str, float] | None:
     values = fields.plain(key)
     for name, value in (values or {}).items():
         if not isinstance(value, int | float) or isinstance(value, bool):
-            raise Malformed(f"{fields.at(key)}.{name}", "a number", value)
+            raise Malformed((fields.at(key), name), "a number", value)
     return values
 
 
@@ -116,7 +116,7 @@ def _metadata(fields: Fields) -> dict[str, str] | None:
     values = fields.plain("metadata")
     for name, value in (values or {}).items():
         if not isinstance(value, str):
-            raise Malformed(f"{fields.at('metadata')}.{name}", "a string", value)
+            raise Malformed((fields.at("metadata"), name), "a string", value)
     return values
 
 

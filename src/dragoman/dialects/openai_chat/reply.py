@@ -48,6 +48,9 @@ from dragoman.dialects.openai_chat.turns import (
 )
 from dragoman.dialects.openai_chat.usage import read_usage, whole_number, write_usage
 
+# fields of a message: of thinking, and of what stands beside its text
+_THOUGHTS = frozenset({"reasoning_content", "reasoning", "reasoning_details"})
+_BESIDE = frozenset({"images", "audio", "tool_calls", "function_call"})
 _encode = msgspec.json.Encoder().encode
 
 
@@ -67,9 +70,11 @@ def read_reply(body: bytes) -> Reply:
     usage = data.pop("usage", None)
     reply.usage = read_usage(usage) if isinstance(usage, dict) else None
     data.pop("object", None)
-    placed = sorted((item for item in choices if isinstance(item, dict)), key=_place)
+    placed = [item for item in choices if isinstance(item, dict)]
+    if len(placed) > 1:
+        placed.sort(key=_place)
     reply.choices = [_choice(item, reply.id) for item in placed]
-    reply.extra = {key: value for key, value in data.items() if value is not None} or None
+    reply.extra = _rest(data)
     return reply
 
 
@@ -83,6 +88,11 @@ def _text(data: JSON, key: str) -> str:
     return value if isinstance(value, str) else ""
 
 
+def _rest(data: JSON) -> JSON | None:
+    """What was not read, but for nulls."""
+    return ({key: value for key, value in data.items() if value is not None} or None) if data else None
+
+
 def _list(data: JSON, key: str) -> list[Any]:
     value = data.pop(key, None)
     return value if isinstance(value, list) else []
@@ -92,59 +102,63 @@ def _choice(data: JSON, reply_id: str) -> Choice:
     message = data.pop("message", None)
     message = message if isinstance(message, dict) else {}
     logprobs = data.pop("logprobs", None)
-    logprobs = logprobs if isinstance(logprobs, dict) else {}
     parts = _parts(message, reply_id)
     kinds = {type(part) for part in parts}
     raw = _text(data, "finish_reason") or None
     choice = Choice(parts=parts, finish=finish_reason(raw, ToolCall in kinds, Refusal in kinds), raw_finish=raw)
     choice.stop_sequence = stop if isinstance(stop := data.pop("stop_reason", None), str) else None
-    text = next((part for part in parts if isinstance(part, Text)), None)
-    if text is not None and (tokens := read_logprobs(logprobs.get("content"))):
-        text.logprobs = tokens
-        logprobs.pop("content")
-    _read_extra(choice, data, message, logprobs)
+    data.pop("index", None)
+    message.pop("role", None)
+    if rest := _rest(message):
+        data["message"] = rest
+    if isinstance(logprobs, dict) and (rest := _logprobs(parts, logprobs)):
+        data["logprobs"] = rest
+    choice.extra = _rest(data)
     return choice
 
 
-def _read_extra(choice: Choice, data: JSON, message: JSON, logprobs: JSON) -> None:
-    data.pop("index", None)
-    message.pop("role", None)
-    for name, rest in (("message", message), ("logprobs", logprobs)):
-        if rest := {key: value for key, value in rest.items() if value is not None}:
-            data[name] = rest
-    choice.extra = {key: value for key, value in data.items() if value is not None} or None
+def _logprobs(parts: list[Part], logprobs: JSON) -> JSON | None:
+    """Puts the text's log probabilities into it; returns those that are left."""
+    text = next((part for part in parts if isinstance(part, Text)), None)
+    if text is not None and (tokens := read_logprobs(logprobs.get("content"))):
+        text.logprobs = tokens
+        del logprobs["content"]
+    return _rest(logprobs)
 
 
 def _parts(message: JSON, reply_id: str) -> list[Part]:
     parts: list[Part] = []
-    thought = _text(message, "reasoning_content")
-    thought = _text(message, "reasoning") or thought
-    details = _list(message, "reasoning_details")
     content = message.pop("content", None)
-    text = content if isinstance(content, str) else ""
-    if isinstance(content, list):
-        text, more = listed_content(content)
-        thought += more
-    if thought or signed(details):
-        encrypted = details_text(details) if signed(details) else None
-        parts.append(Reasoning(text=thought, encrypted=encrypted, dialect=NAME))
+    text, thought = (content, "") if isinstance(content, str) else listed_content(content)
+    if thought or not _THOUGHTS.isdisjoint(message):
+        parts += _reasoning(message, thought)
     citations = [found for item in _list(message, "annotations") if (found := read_annotation(item)) is not None]
     if text or citations:
         parts.append(Text(text=text, citations=citations))
     if refusal := _text(message, "refusal"):
         parts.append(Refusal(text=refusal))
-    parts += [image for item in _list(message, "images") if (image := read_image(item)) is not None]
-    audio = message.pop("audio", None)
-    if isinstance(audio, dict):
-        parts.append(_audio(audio))
-    parts += _calls(message, reply_id)
+    if not _BESIDE.isdisjoint(message):
+        parts += [image for item in _list(message, "images") if (image := read_image(item)) is not None]
+        audio = message.pop("audio", None)
+        if isinstance(audio, dict):
+            parts.append(_audio(audio))
+        parts += _calls(message, reply_id)
     return parts
 
 
-def listed_content(content: list[Any]) -> tuple[str, str]:
+def _reasoning(message: JSON, listed: str) -> list[Reasoning]:
+    """The message's thinking, in whatever field it stands; `listed` was found in its content."""
+    thought = _text(message, "reasoning_content")
+    thought = (_text(message, "reasoning") or thought) + listed
+    details = _list(message, "reasoning_details")
+    encrypted = details_text(details) if signed(details) else None
+    return [Reasoning(text=thought, encrypted=encrypted, dialect=NAME)] if thought or encrypted else []
+
+
+def listed_content(content: object) -> tuple[str, str]:
     """The text and the thinking in `content` given as an array (Mistral)."""
     text = thought = ""
-    for item in content:
+    for item in content if isinstance(content, list) else ():
         if not isinstance(item, dict):
             continue
         if isinstance(said := item.get("text"), str):

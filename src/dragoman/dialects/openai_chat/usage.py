@@ -39,6 +39,8 @@ def whole_number(value: object) -> int:
 
 
 def _unread(details: JSON, known: frozenset[str]) -> JSON:
+    if known.issuperset(details):
+        return _NONE
     return {name: value for name, value in details.items() if name not in known and value is not None}
 
 
@@ -59,7 +61,7 @@ def read_usage(stated: JSON) -> Usage:
         usage.cached = whole_number(stated.get("prompt_cache_hit_tokens")) or whole_number(stated.get("cached_tokens"))
     if usage.reasoning and whole_number(stated.get("total_tokens")) == usage.input + usage.output + usage.reasoning:
         usage.output += usage.reasoning  # xAI counts reasoning beside the completion
-    extra = {name: value for name, value in stated.items() if name not in _KNOWN}
+    extra = {} if _KNOWN.issuperset(stated) else {name: stated[name] for name in stated if name not in _KNOWN}
     if unread := _unread(prompt, _KNOWN_PROMPT):
         extra[_PROMPT] = unread
     if unread := _unread(completion, _KNOWN_COMPLETION):

@@ -69,7 +69,7 @@ def write_request(request: Request, quirks: Quirks) -> Written:
         body["stream"] = True
         if quirks.stream_usage:
             body["stream_options"] = {**body.get("stream_options", {}), "include_usage": True}
-    for name in sorted(quirks.refuses & body.keys()):
+    for name in sorted(quirks.refuses & body.keys()) if quirks.refuses else ():
         del body[name]
         if name != "stream_options":
             losses.note(_CANON_NAMES.get(name, name))
@@ -270,11 +270,14 @@ class _Messages:
     def _carry(self, item: JSON, message: Message) -> None:
         if message.name is not None:
             item["name"] = message.name
-        self.losses.carry(item, message.extra, "messages")
+        if message.extra is not None:
+            self.losses.carry(item, message.extra, "messages")
 
     def _user(self, message: Message) -> list[JSON]:
         """Tool results first, each a message of its own; then what the user says."""
         results = [part for part in message.parts if isinstance(part, ToolResult)]
+        if not results:
+            return [self._plain("user", message, message.parts)]
         said: list[Part] = []
         written: list[JSON] = []
         for result in results:
@@ -282,7 +285,7 @@ class _Messages:
             written.append(item)
             said += beside
         said += [part for part in message.parts if not isinstance(part, ToolResult)]
-        if said or not results:
+        if said:
             written.append(self._plain("user", message, said))
         return written
 

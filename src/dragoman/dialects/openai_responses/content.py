@@ -37,7 +37,7 @@ def read_content(fields: Fields, key: str) -> list[Part]:
         return []
     if not isinstance(value, list):
         raise Malformed(fields.at(key), "a string or an array of content parts", value)
-    return [read_part(Fields(item, f"{fields.at(key)}[{i}]")) for i, item in enumerate(value)]
+    return [read_part(Fields(item, (fields.at(key), i))) for i, item in enumerate(value)]
 
 
 def read_part(fields: Fields) -> Part:

@@ -93,7 +93,7 @@ def _read_messages(fields: Fields, request: ResponsesRequest) -> None:
         items.messages.append(Message(role="user", parts=[Text(text=given)]))
     elif isinstance(given, list):
         for i, item in enumerate(given):
-            items.add(Fields(item, f"input[{i}]"))
+            items.add(Fields(item, ("input", i)))
     elif given is not None or not ({"prompt", "previous_response_id", "conversation"} & fields.data.keys()):
         raise Malformed("input", "a string or an array of items", given)
     request.messages = items.messages

@@ -22,7 +22,7 @@ from msgspec import Struct
 from dragoman.canon import JSON, Request, Tool, ToolCall, ToolChoice
 from dragoman.dialects import ids
 from dragoman.dialects.dialect import Unsayable
-from dragoman.dialects.fields import Fields, Malformed
+from dragoman.dialects.fields import Fields, Malformed, Path
 from dragoman.dialects.losses import Losses
 from dragoman.dialects.openai_responses.name import NAME
 
@@ -123,9 +123,9 @@ def _read_namespace(fields: Fields) -> list[Tool]:
     return tools
 
 
-def read_item_tools(items: list[Any], path: str) -> list[Tool]:
+def read_item_tools(items: list[Any], path: Path) -> list[Tool]:
     """The tools that an input item brings along. They are marked as its own."""
-    tools = read_tools([Fields(_copied(item), f"{path}[{i}]") for i, item in enumerate(items)])
+    tools = read_tools([Fields(_copied(item), (path, i)) for i, item in enumerate(items)])
     for tool in tools:
         tool.dialect, tool.raw = NAME, {**(tool.raw or {}), "item": True}
     return tools
