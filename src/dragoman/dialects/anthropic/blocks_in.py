@@ -79,8 +79,7 @@ def read_block(block: Any, path: Path) -> Part:
 
 def read_cache(fields: Fields) -> CacheMark | None:
     """`cache_control`. One with fields this code does not know also stays, whole, among the unread fields."""
-    value = fields.plain("cache_control")
-    if value is None:
+    if "cache_control" not in fields.data or (value := fields.plain("cache_control")) is None:
         return None
     if value.keys() - {"type", "ttl"}:
         fields.data["cache_control"] = value

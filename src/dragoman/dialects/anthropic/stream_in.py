@@ -42,6 +42,7 @@ from dragoman.dialects.anthropic.errors import failure_of
 from dragoman.dialects.anthropic.names import NAME, STOP_REASONS
 from dragoman.dialects.anthropic.reply import read_call, text
 from dragoman.dialects.anthropic.usage import read_tier, read_usage
+from dragoman.dialects.repeats import Repeats
 from dragoman.wire import sse
 
 
@@ -67,6 +68,24 @@ _DELTA_TYPE = b'"content_block_delta"'
 _GROWING = {"text": "text_delta", "thinking": "thinking_delta", "tool_use": "input_json_delta"}
 
 
+def _says(frame: bytes) -> str | None:
+    """See `Repeats`."""
+    event = sse.parse(frame)
+    if event is None or _DELTA_TYPE not in event.data:
+        return None
+    try:
+        delta = _decode_delta(event.data).delta
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    text = delta.text or delta.thinking or delta.partial_json
+    plain = (
+        _Delta(type=delta.type, text=text),
+        _Delta(delta.type, thinking=text),
+        _Delta(delta.type, partial_json=text),
+    )
+    return text if delta in plain else None
+
+
 class _Block:
     """A block that has started and not stopped. `part` is its canon index, -1 while it is only gathered."""
 
@@ -86,6 +105,7 @@ class StreamReader:
 
     def __init__(self) -> None:
         self._frames = sse.Frames()
+        self._repeats = Repeats(_says)
         self._blocks: dict[int, _Block] = {}
         self._parts = 0
         self._usage: JSON = {}
@@ -102,9 +122,15 @@ class StreamReader:
         except sse.FrameTooLong as error:
             return self._break(Failure(kind="stream_broken", message=str(error), status=502, dialect=NAME))
         for frame in frames:
+            if (known := self._repeats.read(frame)) is not None:
+                events.append(known)
+                continue
+            count = len(events)
+            self._frame(frame, events)
             if self._over:
                 break
-            self._frame(frame, events)
+            if len(events) == count + 1 and isinstance(said := events[-1], PartDelta):
+                self._repeats.learn(frame, said)
         return events
 
     def close(self) -> list[Event]:
@@ -251,6 +277,7 @@ class StreamReader:
         block = self._blocks.pop(index, None) if isinstance(index, int) else None
         if block is None:
             return
+        self._repeats.forget()
         if block.part >= 0:
             if block.kind == "tool_use" and not block.grew:
                 events.append(PartDelta(index=block.part, text=_encode(block.start.get("input") or {}).decode()))

@@ -48,6 +48,7 @@ from dragoman.dialects.openai_chat.names import NAME, finish_reason
 from dragoman.dialects.openai_chat.reply import arguments_text, listed_content, read_image, read_logprobs
 from dragoman.dialects.openai_chat.turns import details_text, google_signature, read_annotation, signed
 from dragoman.dialects.openai_chat.usage import read_usage, whole_number
+from dragoman.dialects.repeats import Repeats
 from dragoman.wire import sse
 
 
@@ -124,6 +125,25 @@ _MOST_CHOICES = 1024  # OpenAI gives at most 128
 _FAULTS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
+def _says(frame: bytes) -> str | None:
+    """See `Repeats`. Neither the end of a choice nor usage may be in it, as they change what is known so far."""
+    event = sse.parse(frame)
+    if event is None or event.name:
+        return None
+    try:
+        chunk = _decode(event.data)
+    except _FAULTS:
+        return None
+    if not chunk.choices or chunk.usage or chunk.x_groq or chunk.error is not None or chunk.object == "error":
+        return None
+    choice = chunk.choices[0]
+    delta = choice.delta or _Delta()
+    text = delta.content or delta.reasoning_content or delta.reasoning
+    if not isinstance(text, str) or chunk.choices != [_Choice(index=choice.index, delta=delta)]:
+        return None
+    return text if delta in (_Delta(text), _Delta(reasoning_content=text), _Delta(reasoning=text)) else None
+
+
 def _envelope(data: bytes) -> object:
     """An error event, whole; None where it is no JSON after all."""
     try:
@@ -178,6 +198,7 @@ class StreamReader:
 
     def __init__(self) -> None:
         self._frames = sse.Frames()
+        self._repeats = Repeats(_says)
         self._begun = False
         self._over = False
         self._id = ""
@@ -195,9 +216,15 @@ class StreamReader:
             self._break(events, str(error))
             return events
         for frame in frames:
+            if (known := self._repeats.read(frame)) is not None:
+                events.append(known)
+                continue
+            count = len(events)
             self._frame(frame, events)
             if self._over:
                 break
+            if len(events) == count + 1 and isinstance(said := events[-1], PartDelta):
+                self._repeats.learn(frame, said)
         return events
 
     def close(self) -> list[Event]:
