@@ -19,7 +19,9 @@ def read_usage(stated: JSON) -> Usage:
     creation = stated.get("cache_creation")
     details = stated.get("output_tokens_details")
     written_1h = _count(creation, "ephemeral_1h_input_tokens")
-    extra = {name: value for name, value in stated.items() if name not in _KNOWN and value is not None}
+    extra = None
+    if not _KNOWN.issuperset(stated):
+        extra = {name: value for name, value in stated.items() if name not in _KNOWN and value is not None}
     return inclusive(
         NAME,
         Usage(

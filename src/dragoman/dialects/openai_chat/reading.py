@@ -16,7 +16,7 @@ from dragoman.canon import (
     ToolChoice,
     ToolResult,
 )
-from dragoman.dialects.fields import Fields, Malformed
+from dragoman.dialects.fields import Fields, Malformed, Readings
 from dragoman.dialects.openai_chat.names import NAME
 from dragoman.dialects.openai_chat.parts import read_cache, read_content
 from dragoman.dialects.openai_chat.turns import (
@@ -36,55 +36,22 @@ def read_request(body: JSON) -> Request:
     fields = Fields(body)
     request = Request(dialect=NAME, model=fields.must_text("model"))
     request.messages = _messages(fields)
-    request.stream = bool(fields.flag("stream"))
     request.include_usage = _include_usage(fields)
-    request.tools = [_tool(tool) for tool in fields.objects("tools")]
-    request.tool_choice = _tool_choice(fields)
-    request.parallel_tool_calls = fields.flag("parallel_tool_calls")
-    if legacy := [_legacy_tool(tool) for tool in fields.objects("functions")]:
-        request.tools += legacy
-        request.parallel_tool_calls = False  # `function_call` has room for one
-    if request.tool_choice is None:
-        request.tool_choice = _function_call_choice(fields)
-    request.output = _output(fields)
-    if (effort := fields.text("reasoning_effort")) is not None:
-        request.thinking = Thinking(mode="off" if effort == "none" else None, effort=effort)
-    _settings(request, fields)
-    _identity(request, fields)
-    request.extra = fields.rest()
-    return request
-
-
-def _settings(request: Request, fields: Fields) -> None:
+    fields.into(request, _SETTINGS)
+    request.stream = bool(fields.flag("stream"))
     limit, older_limit = fields.whole("max_completion_tokens"), fields.whole("max_tokens")
     request.max_output_tokens = older_limit if limit is None else limit
-    request.temperature = fields.number("temperature")
-    request.top_p = fields.number("top_p")
-    request.top_k = fields.whole("top_k")
-    request.min_p = fields.number("min_p")
-    request.frequency_penalty = fields.number("frequency_penalty")
-    request.presence_penalty = fields.number("presence_penalty")
-    request.repetition_penalty = fields.number("repetition_penalty")
-    request.logit_bias = _numbers(fields, "logit_bias")
-    request.seed = fields.whole("seed")
-    request.stop = _stop(fields)
-    request.n = fields.whole("n")
-    request.logprobs = fields.flag("logprobs")
-    request.top_logprobs = fields.whole("top_logprobs")
-    request.verbosity = fields.text("verbosity")
-    request.modalities = fields.texts("modalities") or None
-    request.audio_output = fields.plain("audio")
-
-
-def _identity(request: Request, fields: Fields) -> None:
-    request.service_tier = fields.text("service_tier")
-    request.metadata = _metadata(fields)
-    request.user = fields.text("safety_identifier")
-    if request.user is None:
-        request.user = fields.text("user")
-    request.cache = read_cache(fields)
-    request.cache_key = fields.text("prompt_cache_key")
-    request.store = fields.flag("store")
+    if body:  # most requests have nothing of what follows
+        _tools(request, fields)
+        request.output = _output(fields)
+        if (effort := fields.text("reasoning_effort")) is not None:
+            request.thinking = Thinking(mode="off" if effort == "none" else None, effort=effort)
+        request.user = fields.text("safety_identifier")
+        if request.user is None:
+            request.user = fields.text("user")
+        request.cache = read_cache(fields)
+        request.extra = fields.rest()
+    return request
 
 
 def _include_usage(fields: Fields) -> bool:
@@ -98,10 +65,12 @@ def _include_usage(fields: Fields) -> bool:
     return asked
 
 
-def _stop(fields: Fields) -> list[str]:
-    if isinstance(fields.data.get("stop"), str):
-        return [fields.must_text("stop")]
-    return fields.texts("stop")
+def _stop(fields: Fields, key: str) -> list[str]:
+    return [fields.must_text(key)] if isinstance(fields.data[key], str) else fields.texts(key)
+
+
+def _modalities(fields: Fields, key: str) -> list[str] | None:
+    return fields.texts(key) or None
 
 
 def _numbers(fields: Fields, key: str) -> dict[str, float] | None:
@@ -112,12 +81,37 @@ def _numbers(fields: Fields, key: str) -> dict[str, float] | None:
     return values
 
 
-def _metadata(fields: Fields) -> dict[str, str] | None:
-    values = fields.plain("metadata")
+def _metadata(fields: Fields, key: str) -> dict[str, str] | None:
+    values = fields.plain(key)
     for name, value in (values or {}).items():
         if not isinstance(value, str):
-            raise Malformed((fields.at("metadata"), name), "a string", value)
+            raise Malformed((fields.at(key), name), "a string", value)
     return values
+
+
+_SETTINGS: Readings = {
+    "temperature": ("temperature", Fields.number),
+    "top_p": ("top_p", Fields.number),
+    "top_k": ("top_k", Fields.whole),
+    "min_p": ("min_p", Fields.number),
+    "frequency_penalty": ("frequency_penalty", Fields.number),
+    "presence_penalty": ("presence_penalty", Fields.number),
+    "repetition_penalty": ("repetition_penalty", Fields.number),
+    "logit_bias": ("logit_bias", _numbers),
+    "seed": ("seed", Fields.whole),
+    "stop": ("stop", _stop),
+    "n": ("n", Fields.whole),
+    "logprobs": ("logprobs", Fields.flag),
+    "top_logprobs": ("top_logprobs", Fields.whole),
+    "verbosity": ("verbosity", Fields.text),
+    "modalities": ("modalities", _modalities),
+    "audio": ("audio_output", Fields.plain),
+    "service_tier": ("service_tier", Fields.text),
+    "metadata": ("metadata", _metadata),
+    "prompt_cache_key": ("cache_key", Fields.text),
+    "store": ("store", Fields.flag),
+    "parallel_tool_calls": ("parallel_tool_calls", Fields.flag),
+}
 
 
 def _output(fields: Fields) -> OutputFormat | None:
@@ -153,6 +147,16 @@ def _output(fields: Fields) -> OutputFormat | None:
 
 
 # tools
+
+
+def _tools(request: Request, fields: Fields) -> None:
+    request.tools = [_tool(tool) for tool in fields.objects("tools")]
+    request.tool_choice = _tool_choice(fields)
+    if legacy := [_legacy_tool(tool) for tool in fields.objects("functions")]:
+        request.tools += legacy
+        request.parallel_tool_calls = False  # `function_call` has room for one
+    if request.tool_choice is None:
+        request.tool_choice = _function_call_choice(fields)
 
 
 def _tool(fields: Fields) -> Tool:
@@ -270,10 +274,11 @@ def _message(fields: Fields, place: int, before: list[Message]) -> Message:
         raise Malformed(fields.at("role"), expected, role)
     _must_have_content(fields)
     parts = read_content(fields)
-    message = Message(role="user", parts=parts, name=fields.text("name"), extra=None)
+    message = Message(role="user", parts=parts)
     if role != "user":
         message.role = "system" if role == "system" else "developer"
-    message.extra = fields.rest()
+    if fields.data:
+        message.name, message.extra = fields.text("name"), fields.rest()
     return message
 
 
@@ -303,12 +308,15 @@ def _function_result(fields: Fields, before: list[Message]) -> ToolResult:
 
 
 def _assistant(fields: Fields, place: int) -> Message:
+    said = read_content(fields)
+    if not fields.data:
+        return Message(role="assistant", parts=said)
     calls, first_sealed, sealed = _calls(fields, place)
     parts: list[Part] = list(first_sealed)
     own = _reasoning(fields)
     if own is not None and not sealed:
         parts.append(own)
-    parts += read_content(fields)
+    parts += said
     _annotations(fields, parts)
     if refusal := fields.text("refusal"):
         parts.append(Refusal(text=refusal))
