@@ -18,7 +18,7 @@
 
 from dragoman.canon import JSON, OutputFormat, Request, Thinking
 from dragoman.dialects import thinking as efforts
-from dragoman.dialects.fields import Fields
+from dragoman.dialects.fields import Fields, Readings
 from dragoman.dialects.gemini.names import fields, generation
 from dragoman.dialects.gemini.schema import for_gemini, to_json_schema
 from dragoman.dialects.losses import Losses
@@ -38,17 +38,20 @@ _WHOLES = {
     "n": "candidateCount",
     "top_logprobs": "logprobs",
 }
+_READINGS: Readings = {
+    **{word: (name, Fields.number) for name, word in _NUMBERS.items()},
+    **{word: (name, Fields.whole) for name, word in _WHOLES.items()},
+    "responseLogprobs": ("logprobs", Fields.flag),
+    "stopSequences": ("stop", Fields.texts),
+}
 LEVELS = ("minimal", "low", "medium", "high")  # what every Gemini 3 Flash takes; Pro has no minimal
 
 
 def read_generation(config: Fields, request: Request) -> JSON:
     """Puts what it knows into `request` and returns the rest, by dotted names."""
-    for name, word in _NUMBERS.items():
-        setattr(request, name, config.number(word))
-    for name, word in _WHOLES.items():
-        setattr(request, name, config.whole(word))
-    request.logprobs = config.flag("responseLogprobs")
-    request.stop = config.texts("stopSequences")
+    config.into(request, _READINGS)
+    if not config.data:  # as in most requests
+        return {}
     if modalities := config.texts("responseModalities"):
         request.modalities = [item.lower() for item in modalities]
     request.output = _read_output(config)

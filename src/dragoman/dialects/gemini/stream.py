@@ -99,6 +99,7 @@ class Reading:
         self._calls = 0
         self._candidates: dict[int, _Candidate] = {}
         self._usage: Any = None
+        self._told: Any = None  # the usage that the latest `Used` said
         self._blocked: str | None = None
 
     def plain(self, chunk: _Plain) -> list[Event] | None:
@@ -122,6 +123,7 @@ class Reading:
         if (usage := chunk.get("usageMetadata")) is not None:
             if self._usage is None and (used := read_usage(usage)) is not None:
                 events.append(Used(usage=used))
+                self._told = usage
             self._usage = usage
         if (feedback := chunk.get("promptFeedback")) is not None:
             reason = feedback.get("blockReason") if isinstance(feedback, dict) else None
@@ -151,6 +153,9 @@ class Reading:
         return events
 
     def used(self) -> list[Event]:
+        """The usage, unless it was said already."""
+        if self._usage is self._told:
+            return []
         try:
             usage = read_usage(_decode(self._usage) if isinstance(self._usage, msgspec.Raw) else self._usage)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

@@ -31,7 +31,7 @@ def read_usage(data: Any) -> Usage | None:
     if not isinstance(data, dict) or not data:
         return None
     data = dict(keyed(data))
-    prompt, candidates, thoughts, cached, _ = (_count(data.pop(name, None)) for name in _TOTALS)
+    prompt, candidates, thoughts, cached, _ = [_count(data.pop(name, None)) for name in _TOTALS]
     usage = Usage(
         input=prompt + _count(data.get("toolUsePromptTokenCount")),
         output=candidates,
@@ -66,6 +66,8 @@ def _count(value: Any) -> int:
 
 
 def _audio(details: Any) -> int:
+    if not details:
+        return 0
     return sum(
         _count(keyed(item).get("tokenCount")) for item in listed(details) if keyed(item).get("modality") == "AUDIO"
     )

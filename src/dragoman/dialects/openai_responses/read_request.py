@@ -22,7 +22,7 @@ Reading and writing again is the identity up to: `null` for absent; a string for
 from msgspec import field
 
 from dragoman.canon import JSON, Message, OutputFormat, Request, Text, Thinking
-from dragoman.dialects.fields import Fields, Malformed
+from dragoman.dialects.fields import Fields, Malformed, Readings
 from dragoman.dialects.openai_responses.items import Items
 from dragoman.dialects.openai_responses.name import NAME
 from dragoman.dialects.openai_responses.tools import Names, read_tool_choice, read_tools
@@ -50,24 +50,14 @@ def read_request(body: JSON) -> ResponsesRequest:
     request.stream = fields.flag("stream") or False
     request.tools = read_tools(fields.objects("tools"))
     _read_messages(fields, request)
-    request.tool_choice = read_tool_choice(fields.any("tool_choice"), Names(request.tools))
-    request.parallel_tool_calls = fields.flag("parallel_tool_calls")
-    _read_text(fields, request)
-    _read_reasoning(fields, request)
-    _read_include(fields, request)
-    _read_user(fields, request)
-    request.max_output_tokens = fields.whole("max_output_tokens")
-    request.temperature = fields.number("temperature")
-    request.top_p = fields.number("top_p")
-    request.presence_penalty = fields.number("presence_penalty")
-    request.frequency_penalty = fields.number("frequency_penalty")
-    request.top_logprobs = fields.whole("top_logprobs")
-    request.service_tier = fields.text("service_tier")
-    request.metadata = _metadata(fields)
-    request.cache_key = fields.text("prompt_cache_key")
-    request.previous_response_id = fields.text("previous_response_id")
-    request.truncation = fields.text("truncation")
-    request.extra = {key: value for key, value in fields.data.items() if value is not None} or None
+    fields.into(request, _SETTINGS)
+    if body:  # many requests have nothing of what follows
+        request.tool_choice = read_tool_choice(fields.any("tool_choice"), Names(request.tools))
+        _read_text(fields, request)
+        _read_reasoning(fields, request)
+        _read_include(fields, request)
+        _read_user(fields, request)
+        request.extra = {key: value for key, value in fields.data.items() if value is not None} or None
     return request
 
 
@@ -166,9 +156,25 @@ def _read_user(fields: Fields, request: ResponsesRequest) -> None:
         request.user, request.silent["user"] = user, user
 
 
-def _metadata(fields: Fields) -> dict[str, str] | None:
-    metadata = fields.plain("metadata")
-    for key, value in (metadata or {}).items():
+def _metadata(fields: Fields, key: str) -> dict[str, str] | None:
+    metadata = fields.plain(key)
+    for name, value in (metadata or {}).items():
         if not isinstance(value, str):
-            raise Malformed(f"metadata.{key}", "a string", value)
+            raise Malformed((fields.at(key), name), "a string", value)
     return metadata
+
+
+_SETTINGS: Readings = {
+    "parallel_tool_calls": ("parallel_tool_calls", Fields.flag),
+    "max_output_tokens": ("max_output_tokens", Fields.whole),
+    "temperature": ("temperature", Fields.number),
+    "top_p": ("top_p", Fields.number),
+    "presence_penalty": ("presence_penalty", Fields.number),
+    "frequency_penalty": ("frequency_penalty", Fields.number),
+    "top_logprobs": ("top_logprobs", Fields.whole),
+    "service_tier": ("service_tier", Fields.text),
+    "metadata": ("metadata", _metadata),
+    "prompt_cache_key": ("cache_key", Fields.text),
+    "previous_response_id": ("previous_response_id", Fields.text),
+    "truncation": ("truncation", Fields.text),
+}
