@@ -55,7 +55,7 @@ def write_system(parts: list[Part], losses: Losses) -> list[JSON]:
 
 def collapse(blocks: list[JSON]) -> str | list[JSON]:
     """One plain text block as the string it is short for."""
-    if len(blocks) == 1 and blocks[0].keys() == {"type", "text"}:
+    if len(blocks) == 1 and len(blocks[0]) == 2 and "text" in blocks[0]:  # besides its type
         text: str = blocks[0]["text"]
         return text
     return blocks
@@ -104,7 +104,8 @@ def _block(part: Part, losses: Losses) -> JSON | None:
 def _finished(block: JSON, cache: CacheMark | None, extra: JSON | None, losses: Losses) -> JSON:
     if cache is not None:
         block["cache_control"] = mark(cache)
-    losses.carry(block, extra, "messages")
+    if extra is not None:
+        losses.carry(block, extra, "messages")
     return block
 
 
@@ -112,6 +113,8 @@ def _text(part: Text, losses: Losses) -> JSON | None:
     if not part.text or (not losses.same_dialect and part.text.isspace()):
         return None
     block: JSON = {"type": "text", "text": part.text}
+    if not part.citations:
+        return _finished(block, part.cache, part.extra, losses)
     citations = [citation.raw for citation in part.citations if _genuine(citation)]
     if citations:
         block["citations"] = citations
