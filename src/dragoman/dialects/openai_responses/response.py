@@ -30,10 +30,13 @@ from dragoman.dialects.seal import seal
 
 encode = msgspec.json.Encoder().encode
 _FOREIGN = re.compile(r"[^a-zA-Z0-9_-]")
-_NULL = (
-    "error", "instructions", "max_output_tokens", "max_tool_calls", "previous_response_id", "prompt_cache_key",
-    "safety_identifier", "user",
-)  # fmt: skip
+_UNSAID: JSON = {  # what a response says of what its request did not say
+    "object": "response", "error": None, "instructions": None, "max_output_tokens": None, "max_tool_calls": None,
+    "previous_response_id": None, "prompt_cache_key": None, "safety_identifier": None, "user": None,
+    "background": False, "frequency_penalty": 0.0, "metadata": {}, "parallel_tool_calls": True,
+    "presence_penalty": 0.0, "reasoning": {}, "service_tier": "default", "store": True, "temperature": 1.0, "text": {},
+    "tool_choice": "auto", "tools": [], "top_logprobs": 0, "top_p": 1.0, "truncation": "disabled",
+}  # fmt: skip
 _NOT_ECHOED = frozenset({"include", "stream_options", "stream", "input", "dragoman", "client_metadata", "conversation"})
 INCOMPLETE: dict[FinishReason, str] = {
     "length": "max_output_tokens",
@@ -70,14 +73,9 @@ class Ids:
 def echo(request: Request) -> JSON:
     """What a response repeats of its request, defaults included. Tools are shown as the API shows them."""
     settings = write_settings(request, _QUIRKS, Losses(request, NAME, CAN_SAY))
-    shown: JSON = {"object": "response", **dict.fromkeys(_NULL)}
-    shown |= {
-        "background": False, "frequency_penalty": 0.0, "metadata": {}, "parallel_tool_calls": True,
-        "presence_penalty": 0.0, "reasoning": {"effort": None, "summary": None}, "service_tier": "default",
-        "store": True, "temperature": 1.0, "text": {"format": {"type": "text"}}, "tool_choice": "auto", "tools": [],
-        "top_logprobs": 0, "top_p": 1.0, "truncation": "disabled",
-    }  # fmt: skip
-    shown |= {key: value for key, value in settings.items() if key not in _NOT_ECHOED}
+    shown = {**_UNSAID, **settings}
+    for name in _NOT_ECHOED.intersection(settings):
+        del shown[name]
     shown["text"] = {"format": {"type": "text"}, **shown["text"]}
     shown["reasoning"] = {"effort": None, "summary": None, **shown["reasoning"]}
     shown["tools"] = [_shown_tool(tool) for tool in shown["tools"]]
