@@ -45,6 +45,13 @@ def test_any_cut_gives_the_same_frames(blocks: list[list[bytes]], end: bytes, da
     assert cutter.rest() == b": the end"
 
 
+@given(frames, ends)
+def test_frames_that_come_alone_are_the_frames_that_come_together(blocks: list[list[bytes]], end: bytes) -> None:
+    alone = [b"".join(text + end for text in block) + end for block in blocks]
+    after = b": the end"  # so that a last CR is known not to be half a CRLF
+    assert feed(Frames(), [*alone, after]) == feed(Frames(), [b"".join(alone) + after])
+
+
 @given(
     st.binary(max_size=60).map(lambda raw: raw.translate(bytes(b"\r\n:adt x"[byte % 8] for byte in range(256)))),
     st.data(),

@@ -43,7 +43,7 @@ def read_content(value: Any, path: Path) -> list[Part]:
                 else:
                     parts.append(kept)
             continue
-        if isinstance(part, ToolCall) and (call := signed.get(part.id)):
+        if signed and isinstance(part, ToolCall) and (call := signed.get(part.id)):
             part.signature, part.dialect = call.signature, call.dialect
         parts.append(part)
     return parts
