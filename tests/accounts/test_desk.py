@@ -13,7 +13,7 @@ from dragoman.accounts.queue import Phase, Ticket
 from dragoman.accounts.ratelimits import Rate
 from dragoman.accounts.retries import RetryBudget
 from dragoman.accounts.roster import Roster
-from dragoman.accounts.view import view
+from dragoman.accounts.view import LimitView, view
 
 T0 = 1_790_000_000.0
 OK = Outcome(seconds=1.0, ttft=0.3)
@@ -500,6 +500,7 @@ def test_an_operator_sees_limits_load_health_and_why_it_rests() -> None:
     assert (seen.in_flight, seen.served, seen.failed, seen.last_error) == (1, 1, 1, "slow down")
     assert (seen.spent_today, seen.rest, seen.host_rest) == (7, None, None)
     (seat,) = seen.seats
-    assert (seat.model, seat.in_flight, seat.requests, seat.ttft) == ("m", 1, 3, 0.5 if seat.ttft else None)
+    assert (seat.model, seat.in_flight, seat.limits["requests"].used) == ("m", 1, 3)
+    assert seen.limits["requests"] == LimitView(3, 50, "declared")
     assert seat.rest and (seat.rest.state, seat.rest.kind, seat.rest.soft) == ("resting", "rate_limited", False)
     assert 19 <= seat.rest.seconds <= 21

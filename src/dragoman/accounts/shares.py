@@ -150,7 +150,7 @@ class Shares:
         for name, account in self.desk.accounts.items():
             group = self._group(f"account|{name}", account)
             found.add(f"account|{name}")
-            shape = (len(account.seats), now // 86400)
+            shape = (len(account.seats), now // 86400, account.declared)
             if shape != group.shape:
                 group.shape, group.new = shape, True
                 group.meters = meters(account, now, group.meters)
