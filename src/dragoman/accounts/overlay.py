@@ -18,10 +18,6 @@ import msgspec
 from msgspec import Struct, field, structs
 
 from dragoman import config
-from dragoman.accounts.leases import Leases
-from dragoman.accounts.pool import Pool
-from dragoman.catalog.directory import Directory
-from dragoman.catalog.prices import PriceBook
 
 FILE = "accounts.json"
 NAME = re.compile(r"[A-Za-z0-9._:@-]{1,64}")  # of an account that is added
@@ -115,7 +111,7 @@ class Overlay:
         """Raises `ConfigError`."""
         try:
             text = self.path.read_bytes()
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return Layer()
         except OSError as error:
             raise config.ConfigError(f"{self.path}: can't be read: {error.strerror}") from None
@@ -174,6 +170,11 @@ class Overlay:
 def _try_out(settings: config.Config, layer: Layer) -> None:
     """Raises `ConfigError` where `settings` can't be served: an unknown provider, a missing credential; or, of what is
     in the layer, an address that is none."""
+    from dragoman.accounts.leases import Leases  # a third of a second, which commands that only read need not pay
+    from dragoman.accounts.pool import Pool
+    from dragoman.catalog.directory import Directory
+    from dragoman.catalog.prices import PriceBook
+
     prices = PriceBook(settings)
     pool = Pool(settings, Directory(settings, prices), Leases(), lambda target: None)
     for name in layer.accounts.keys() & pool.accounts.keys():

@@ -213,16 +213,16 @@ def _keys(key: str | None, sets: list[str] | None) -> dict[str, Any]:
         if not sign or name == "name":
             raise typer.BadParameter(f'--set: expected KEY=VALUE, got "{each}"')
         try:
-            keys[name] = tomllib.loads(f"x = {value}")["x"]
+            keys[name] = _absolute(tomllib.loads(f"x = {value}")["x"])
         except tomllib.TOMLDecodeError:
-            keys[name] = value
-        keys[name] = _absolute(keys[name])
-    if key == "-":
-        keys["key"] = _read_key()
-    elif key is not None:
-        if not key.startswith(("env:", "file:")):
-            raise typer.BadParameter("--key: expected env:NAME, file:PATH or -: others can see a command's words")
+            keys[name] = _absolute(value)
+    if key is not None:
         keys["key"] = _absolute(key)
+    for name in keys.keys() & config.CREDENTIALS:
+        if keys[name] == "-":
+            keys[name] = _read_key()
+        elif not str(keys[name]).startswith(("env:", "file:")):
+            raise typer.BadParameter(f"{name}: expected env:NAME, file:PATH or -: others can see a command's words")
     return keys
 
 
