@@ -61,13 +61,18 @@ class AccountCapacity:
         self.failures: dict[str, int] = {}  # by kind
         self.last_error = self.last_kind = ""
         self.last_at = 0.0  # when it failed last
-        self.declared = 0  # how often it was
-        self.redeclare(spec)
+        self.declared = 0  # how often its limits were
+        self.spec = spec
+        self._declare()
 
     def redeclare(self, spec: AccountSpec) -> None:
         """Its declaration is another from now on. What is under way and was used counts against the new limits."""
-        limits = spec.limits
-        self.spec = spec
+        before, self.spec = self.spec, spec
+        if (before.limits, before.models) != (spec.limits, spec.models):
+            self._declare()
+
+    def _declare(self) -> None:
+        spec, limits = self.spec, self.spec.limits
         self.declared += 1
         self.slots: float = limits.max_in_flight or NEVER
         self.concurrency = within(self.slots, self.share)
@@ -83,6 +88,24 @@ class AccountCapacity:
         for model, seat in self.seats.items():
             if (new := spec.models.get(model, Limits())) != seat.declared:
                 seat.redeclare(new)
+        if self.shared:
+            self.give_up()
+
+    def give_up(self) -> None:
+        """Of what this worker was granted, it keeps only what it uses: its part of other limits is to be granted
+        anew."""
+        self.grant(self.in_flight)
+        for window in (self.requests, self.tokens):
+            if window is not None:
+                window.grant(window.used)
+        purse = self.purse
+        if purse is not None and purse.share is not None:
+            spent = (purse.today + purse.reserved, purse.tomonth + purse.reserved)
+            purse.share = [min(share, used) for share, used in zip(purse.share, spent, strict=True)]
+        for seat in self.seats.values():
+            seat.grant(seat.in_flight)
+            seat.requests.grant(seat.requests.used)
+            seat.tokens.grant(seat.tokens.used)
 
     def _rebound(self, window: Window | None, limit: int | None) -> Window | None:
         if limit is None:

@@ -152,6 +152,8 @@ class Shares:
             found.add(f"account|{name}")
             shape = (len(account.seats), now // 86400, account.declared)
             if shape != group.shape:
+                if group.shape and group.shape[2] != account.declared:
+                    account.give_up()  # again: an answer may have come since that was of the old limits
                 group.shape, group.new = shape, True
                 group.meters = meters(account, now, group.meters)
         for other in self._others:
