@@ -131,6 +131,8 @@ MEANING = {
     "Provider.dialects": "Further dialects it speaks at the same base URL: their clients are relayed",
     "Account.name": "Shown in `x-dragoman-account`, the ledger and the metrics",
     "Account.provider": "A built-in provider or one of `[[providers]]`",
+    "Account.state": "Whether it takes calls. `draining` and `disabled` take nothing new, and are enabled at run time "
+    "(see [Accounts](accounts.md#at-run-time))",
     "Account.key": "The API key or bearer token",
     "Account.base_url": "Instead of the provider's; the string that the provider's official SDK takes",
     "Account.weight": "Its share among the accounts that could take a call",

@@ -123,6 +123,7 @@ class Account(Struct, forbid_unknown_fields=True, kw_only=True):
 
     name: str
     provider: str
+    state: Literal["serving", "draining", "disabled"] = "serving"
     key: Secret | None = None
     base_url: str | None = None
     weight: Annotated[float, Meta(gt=0)] = 1
@@ -149,6 +150,9 @@ class Account(Struct, forbid_unknown_fields=True, kw_only=True):
     session_token: Secret | None = None
     gguf: str | None = None  # local: another model file; its name is the model's
     context_window: Positive | None = None  # local: tokens of context to allocate
+
+
+CREDENTIALS = frozenset({"key", "client_secret", "credentials", "access_key_id", "secret_access_key", "session_token"})
 
 
 class Price(Struct, forbid_unknown_fields=True, kw_only=True):
@@ -244,6 +248,18 @@ def parse(text: bytes, name: str, folder: Path, environ: Mapping[str, str]) -> C
     for problem in _problems(config):
         raise ConfigError(f"{name}: {problem}")
     return config
+
+
+def account(table: dict[str, Any], where: str, folder: Path, environ: Mapping[str, str] = os.environ) -> Account:
+    """An account, of a table as the config file has them. `where`: what errors call it; `folder`: where relative
+    `file:` paths start. Raises `ConfigError`."""
+    table = _resolve(table, "", where, folder, environ)
+    data = {"accounts": [table]}
+    try:
+        return msgspec.convert(data, Config, dec_hook=_read_secret).accounts[0]
+    except msgspec.ValidationError as error:
+        problem = _explain(str(error), data).removeprefix("accounts[0].")
+        raise ConfigError(f"{where}: {problem}") from None
 
 
 def _read_secret(kind: type, value: object) -> Secret:

@@ -4,6 +4,7 @@ from collections import Counter
 from random import Random
 
 import pytest
+from msgspec import structs
 
 from dragoman.accounts.capacity import AccountSpec
 from dragoman.accounts.desk import Candidate, Desk
@@ -13,7 +14,7 @@ from dragoman.accounts.queue import Phase, Ticket
 from dragoman.accounts.ratelimits import Rate
 from dragoman.accounts.retries import RetryBudget
 from dragoman.accounts.roster import Roster
-from dragoman.accounts.view import view
+from dragoman.accounts.view import LimitView, view
 
 T0 = 1_790_000_000.0
 OK = Outcome(seconds=1.0, ttft=0.3)
@@ -480,6 +481,56 @@ def test_accounts_come_go_and_change_at_run_time() -> None:
     assert desk.accounts == {} and refused(desk.acquire(want(roster_of(desk)), T0)).why == "no_seat"
 
 
+def test_another_declaration_keeps_what_is_under_way_used_and_resting() -> None:
+    desk = desk_of(Limits(max_in_flight=3, rpm=10, daily=1000))
+    roster = desk.roster([[Candidate("a0", "m", price=(1, 1))]])
+    held = [leased(desk.acquire(want(roster), T0)) for _ in range(2)]
+    spec = desk.accounts["a0"].spec
+    desk.declare(structs.replace(spec, weight=5.0, limits=Limits(max_in_flight=2, rpm=10, tpm=99, daily=2000)), T0)
+    assert desk.accounts["a0"].in_flight == 2
+    waits(desk.acquire(want(roster, patience=9), T0))  # two are under way, and two may be
+    desk.settle(held[0], Outcome(cost=7, seconds=1.0), T0)
+    assert view(desk.accounts["a0"], T0).spent_today == 7
+    assert desk.accounts["a0"].requests is not None and desk.accounts["a0"].requests.used == 3
+    for lease in desk.answered():
+        desk.settle(leased(lease.answer), Outcome(kind="unauthorized"), T0)
+    desk.declare(structs.replace(spec, limits=Limits()), T0)
+    assert refused(desk.acquire(want(roster), T0)).why == "cooling"
+    desk.settle(held[1], OK, T0)
+    assert desk.accounts["a0"].in_flight == 0
+
+
+def test_a_model_s_other_declaration_keeps_what_was_learned_below_it() -> None:
+    desk = desk_of(Limits())
+    seat = desk.accounts["a0"].seat("m")
+    seat.parallel.value = 5.0
+    seat.learned()
+    spec = desk.accounts["a0"].spec
+    for declared, whole in ((8, 5), (6, 5), (None, 5), (3, 3)):
+        desk.declare(structs.replace(spec, models={"m": Limits(max_in_flight=declared, rpm=7)}), T0)
+        assert (seat.concurrency, seat.requests.limit) == (whole, 7)
+
+
+def test_a_wider_limit_serves_those_who_wait_for_it() -> None:
+    desk = desk_of(Limits(max_in_flight=1))
+    roster = roster_of(desk)
+    leased(desk.acquire(want(roster), T0))
+    ticket = waits(desk.acquire(want(roster, patience=9), T0))
+    desk.declare(structs.replace(desk.accounts["a0"].spec, limits=Limits(max_in_flight=2)), T0)
+    assert desk.answered() == [ticket] and leased(ticket.answer)
+
+
+def test_what_a_call_with_the_old_key_comes_to_begins_no_rest() -> None:
+    desk = desk_of(Limits())
+    roster = roster_of(desk)
+    old = leased(desk.acquire(want(roster), T0))
+    desk.wake("a0", T0 + 1)
+    desk.settle(old, Outcome(kind="unauthorized"), T0 + 2)
+    new = leased(desk.acquire(want(roster), T0 + 3))
+    desk.settle(new, Outcome(kind="unauthorized"), T0 + 4)
+    assert refused(desk.acquire(want(roster), T0 + 5)).why == "cooling"
+
+
 def test_a_rest_can_be_ended_by_hand() -> None:
     desk = desk_of(Limits())
     roster = roster_of(desk)
@@ -500,6 +551,7 @@ def test_an_operator_sees_limits_load_health_and_why_it_rests() -> None:
     assert (seen.in_flight, seen.served, seen.failed, seen.last_error) == (1, 1, 1, "slow down")
     assert (seen.spent_today, seen.rest, seen.host_rest) == (7, None, None)
     (seat,) = seen.seats
-    assert (seat.model, seat.in_flight, seat.requests, seat.ttft) == ("m", 1, 3, 0.5 if seat.ttft else None)
+    assert (seat.model, seat.in_flight, seat.limits["requests"].used) == ("m", 1, 3)
+    assert seen.limits["requests"] == LimitView(3, 50, "declared")
     assert seat.rest and (seat.rest.state, seat.rest.kind, seat.rest.soft) == ("resting", "rate_limited", False)
     assert 19 <= seat.rest.seconds <= 21

@@ -266,3 +266,38 @@ def test_a_keys_rate_is_exact_over_all_workers() -> None:
             admitted.append(house.now)
             assert len([at for at in admitted if at > house.now - 60]) <= 20
     assert len(admitted) >= 0.95 * 20 * 5
+
+
+def held(house: House, each: int) -> int:
+    """How many calls are under way once every worker has asked for so many more."""
+    for worker in house.workers:
+        for _ in range(each):
+            worker.ask()
+    for _ in range(8):
+        house.now += 0.3
+        house.talk()
+    return sum(worker.desk.accounts["a"].in_flight for worker in house.workers)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "most"),
+    [
+        (Limits(max_in_flight=4), Limits(max_in_flight=10), 10),
+        (Limits(max_in_flight=10), Limits(max_in_flight=4), 4),
+        (Limits(rpm=4), Limits(rpm=10), 10),
+        (Limits(), Limits(max_in_flight=6), 6),
+        (Limits(), Limits(rpm=6), 9),  # three went before there was a limit
+        (Limits(), Limits(daily=6), 9),
+        (Limits(daily=3), Limits(daily=8), 8),
+        (Limits(max_in_flight=3), Limits(rpm=7), 10),
+        (Limits(max_in_flight=3, rpm=50), Limits(rpm=7), 7),
+    ],
+)
+def test_a_limit_that_is_declared_anew_holds_for_all_workers_together(before: Limits, after: Limits, most: int) -> None:
+    house = House(3, before)
+    assert held(house, 1) == 3
+    for worker in house.workers:  # one after another, as each sees the file change
+        worker.desk.declare(AccountSpec(name="a", host="h", limits=after), house.now)
+        house.now += 0.3
+        house.talk()
+    assert held(house, 8) == most

@@ -20,11 +20,12 @@ from dragoman.accounts.periods import Period
 from dragoman.config import Secret, State
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection, Row
+    from sqlalchemy import Connection, Row, Select
 
     from dragoman.ledger.store import Store
 
 PREFIX = "dgm-"
+USUAL = 1  # priority
 _CHANGES = "keys"  # the counter in `meta` that every change of a key adds 1 to
 _log = logging.getLogger("dragoman.access")
 
@@ -42,6 +43,7 @@ class Key(Struct, kw_only=True):
     tpm: int | None = None
     models: list[str] | None = None
     admin: bool = False
+    priority: int = USUAL
     revoked: float | None = None
 
     def principal(self) -> Principal:
@@ -55,6 +57,7 @@ class Key(Struct, kw_only=True):
             budget=self.budget,
             period=self.period,
             expires=self.expires,
+            priority=self.priority,
         )
 
 
@@ -69,8 +72,11 @@ def create(store: "Store", key: Key) -> str:
     secret = PREFIX + secrets.token_urlsafe(32)
     record = msgspec.structs.asdict(key)
     record["models"] = None if key.models is None else msgspec.json.encode(key.models).decode()
+    priority = record.pop("priority")
     with store.write() as connection:
         connection.execute(schema.keys.insert().values(digest=digest(secret), **record))
+        if priority != USUAL:
+            connection.execute(schema.priorities.insert().values(key=key.id, priority=priority))
         _changed(connection)
     return secret
 
@@ -99,7 +105,16 @@ def stored(store: "Store") -> list[Key]:
     from dragoman.ledger import schema
 
     with store.read() as connection:
-        return [_key(row) for row in connection.execute(schema.keys.select().order_by(schema.keys.c.created))]
+        return [_key(row) for row in connection.execute(_all().order_by(schema.keys.c.created))]
+
+
+def _all() -> "Select[tuple[object, ...]]":
+    from sqlalchemy import func, select
+
+    from dragoman.ledger.schema import keys, priorities
+
+    priority = func.coalesce(priorities.c.priority, USUAL).label("priority")
+    return select(keys, priority).outerjoin(priorities, priorities.c.key == keys.c.id)
 
 
 def _key(row: "Row[tuple[object, ...]]") -> Key:
@@ -153,7 +168,7 @@ class KeyBook:
             changes = recall(connection, _CHANGES) or "0"
             if changes == self._changes:
                 return False
-            rows = connection.execute(schema.keys.select().where(schema.keys.c.revoked.is_(None))).all()
+            rows = connection.execute(_all().where(schema.keys.c.revoked.is_(None))).all()
         self._principals = {**{row.digest: _key(row).principal() for row in rows}, **self._fixed}
         self._changes = changes
         return True

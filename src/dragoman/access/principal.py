@@ -8,7 +8,7 @@ from dragoman.accounts.periods import Period
 class Principal(Struct, frozen=True, kw_only=True):
     """`budget` is pico-dollars per `period` (None: for the key's whole life); periods are UTC's. `rpm`, `tpm`: requests
     and tokens in any 60 seconds. `models`: the names (models, routes, provider/model-id) that may be asked for; None:
-    all. `expires` is Unix seconds."""
+    all. `expires` is Unix seconds. `priority`: whose calls wait is served by; a lower number goes first."""
 
     id: str
     name: str = ""
@@ -19,6 +19,7 @@ class Principal(Struct, frozen=True, kw_only=True):
     budget: int | None = None
     period: Period | None = None
     expires: float | None = None
+    priority: int = 1
 
     def allows(self, model: str) -> bool:
         return self.models is None or model in self.models

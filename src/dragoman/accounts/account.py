@@ -1,6 +1,8 @@
 """One account at run time: its credential, and what was found out about its server. How much it takes, and how well it
 does, is the desk's to know."""
 
+from collections.abc import Sequence
+
 from msgspec import structs
 
 from dragoman import config
@@ -40,6 +42,21 @@ class Account:
         self._slowest: dict[str, float] = {}
         self._speaks_not: set[str] = set()
         self._secrets = _secrets(spec, provider)
+
+    def become(self, other: "Account") -> bool:
+        """From now on it is what `other` is, for calls that wait or are tried again too: a new key must not be asked
+        for twice. Old secrets stay hidden. Whether its credentials are others now."""
+        rekeyed = any(getattr(self.spec, name) != getattr(other.spec, name) for name in config.CREDENTIALS)
+        self.spec, self.budgeted, self._models = other.spec, other.budgeted, other._models
+        self.credential = other.credential
+        self._endpoints, self._prepared = {}, {}
+        self._secrets = list(dict.fromkeys(other._secrets + self._secrets))
+        return rekeyed
+
+    @property
+    def models(self) -> Sequence[str] | None:
+        """The only model ids it serves; None: all that its provider has."""
+        return self._models
 
     def serves(self, model: str) -> bool:
         return self._models is None or model in self._models

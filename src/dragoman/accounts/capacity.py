@@ -35,16 +35,15 @@ class AccountCapacity:
     """One account. `serving`: whether new calls may go there (not drained, disabled or removed)."""
 
     __slots__ = (
-        "claim", "concurrency", "cooldown", "failed", "host", "in_flight", "last_error", "name", "parts", "pressed",
-        "purse", "requests", "seats", "served", "serving", "share", "shared", "slots", "spec", "tokens",
+        "claim", "concurrency", "cooldown", "declared", "failures", "host", "in_flight", "last_at", "last_error",
+        "last_kind", "name", "parts", "pressed", "purse", "requests", "seats", "served", "serving", "share", "shared",
+        "slots", "spec", "tokens",
     )  # fmt: skip
 
     def __init__(self, spec: AccountSpec, host: Host, shared: bool = False) -> None:
         """`shared`: its limits hold for several workers together. This one may use nothing then until it is granted
         a share; `parts` is how many workers there are."""
-        limits = spec.limits
         self.name = spec.name
-        self.spec = spec
         self.host = host
         self.cooldown = Cooldown()
         self.serving = True
@@ -52,23 +51,77 @@ class AccountCapacity:
         self.shared = shared
         self.parts = 1
         self.pressed = False  # other workers wait: a slot that is given back leaves the share
-        self.slots: float = limits.max_in_flight or NEVER
         self.share = 0.0 if shared else NEVER  # of the slots
-        self.concurrency = within(self.slots, self.share)
-        self.requests = None if limits.rpm is None else Window(limits.rpm)
-        self.tokens = None if limits.tpm is None else Window(limits.tpm)
-        self.purse = Purse(limits.daily, limits.monthly) if limits.daily or limits.monthly else None
-        if shared:
-            for window in (self.requests, self.tokens):
-                if window is not None:
-                    window.grant(0.0)
-            if self.purse is not None:
-                self.purse.share = [0.0, 0.0]
+        self.requests: Window | None = None
+        self.tokens: Window | None = None
+        self.purse: Purse | None = None
         self.claim: Order | None = None
         self.seats: dict[str, SeatCapacity] = {}
         self.served = 0
-        self.failed = 0
-        self.last_error = ""
+        self.failures: dict[str, int] = {}  # by kind
+        self.last_error = self.last_kind = ""
+        self.last_at = 0.0  # when it failed last
+        self.declared = 0  # how often its limits were
+        self.spec = spec
+        self._declare()
+
+    def redeclare(self, spec: AccountSpec) -> None:
+        """Its declaration is another from now on. What is under way and was used counts against the new limits."""
+        before, self.spec = self.spec, spec
+        if (before.limits, before.models) != (spec.limits, spec.models):
+            self._declare()
+
+    def _declare(self) -> None:
+        spec, limits = self.spec, self.spec.limits
+        self.declared += 1
+        self.slots: float = limits.max_in_flight or NEVER
+        self.concurrency = within(self.slots, self.share)
+        self.requests = self._rebound(self.requests, limits.rpm)
+        self.tokens = self._rebound(self.tokens, limits.tpm)
+        if not (limits.daily or limits.monthly):
+            self.purse = None
+        elif self.purse is None:
+            self.purse = Purse(limits.daily, limits.monthly)
+            self.purse.share = [0.0, 0.0] if self.shared else None
+        else:
+            self.purse.daily, self.purse.monthly = limits.daily, limits.monthly
+        for model, seat in self.seats.items():
+            if (new := spec.models.get(model, Limits())) != seat.declared:
+                seat.redeclare(new)
+        if self.shared:
+            self.give_up()
+
+    def give_up(self) -> None:
+        """Of what this worker was granted, it keeps only what it uses: its part of other limits is to be granted
+        anew."""
+        self.grant(self.in_flight)
+        for window in (self.requests, self.tokens):
+            if window is not None:
+                window.grant(window.used)
+        purse = self.purse
+        if purse is not None and purse.share is not None:
+            spent = (purse.today + purse.reserved, purse.tomonth + purse.reserved)
+            purse.share = [min(share, used) for share, used in zip(purse.share, spent, strict=True)]
+        for seat in self.seats.values():
+            seat.grant(seat.in_flight)
+            seat.requests.grant(seat.requests.used)
+            seat.tokens.grant(seat.tokens.used)
+
+    def _rebound(self, window: Window | None, limit: int | None) -> Window | None:
+        if limit is None:
+            return None
+        if window is not None:
+            window.bound(limit)
+            return window
+        window = Window(limit)
+        if self.shared:
+            window.grant(0.0)
+        return window
+
+    @property
+    def failed(self) -> int:
+        """How many calls did."""
+        return sum(self.failures.values())
 
     def seat(self, model: str) -> "SeatCapacity":
         seat = self.seats.get(model)
@@ -114,6 +167,15 @@ class SeatCapacity:
         self._best = [0.0, 0.0, 0.0]  # the most in flight, requests and tokens a minute that it ever took
         self._told: dict[Resource, Allowance] = {}
         self._taken = (0.0, 0.0, 0.0, 0.0)  # since ever, by resource
+
+    def redeclare(self, limits: Limits) -> None:
+        """Other limits are declared from now on. What was learned below them stays."""
+        self.declared = limits
+        declared = (limits.max_in_flight, limits.rpm, limits.tpm)
+        for ceiling, limit in zip((self.parallel, self.rate, self.volume), declared, strict=True):
+            learned, ceiling.most = ceiling.value < ceiling.most, limit or NEVER
+            ceiling.value = min(ceiling.value, ceiling.most) if learned else ceiling.most
+        self.learned()
 
     # -- what it can take ---------------------------------------------------------------------------------------------
 
@@ -307,6 +369,11 @@ class SeatCapacity:
             account.grant(account.in_flight)
 
     # -- what it learns -----------------------------------------------------------------------------------------------
+
+    def remaining(self, now: float) -> dict[str, int]:
+        """What the provider said is left of its own limits, less what was sent since."""
+        left = {resource: allowance.left(now) for resource, allowance in self._told.items()}
+        return {resource: max(0, int(amount)) for resource, amount in left.items() if amount < NEVER}
 
     def told(self, rates: tuple[Rate, ...], lease: Lease, now: float) -> None:
         """Takes what the answer to `lease` said of the provider's limits. What was declared stays in force beside."""

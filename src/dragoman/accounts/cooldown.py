@@ -80,11 +80,12 @@ class Cooldown:
 
     __slots__ = ("began", "kind", "soft", "state", "strikes", "until")
 
-    def __init__(self) -> None:
+    def __init__(self, began: float = float("-inf")) -> None:
+        """Failures of calls made before `began` do not count."""
         self.state: State = OPEN
         self.kind = ""  # of the failure that it rests for
         self.until = 0.0
-        self.began = float("-inf")
+        self.began = began
         self.strikes = 0
         self.soft = False
 

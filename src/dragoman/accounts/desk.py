@@ -67,10 +67,16 @@ class Desk:
     # -- the accounts -------------------------------------------------------------------------------------------------
 
     def declare(self, spec: AccountSpec, now: float) -> None:
-        """Adds an account, or replaces one whose declaration changed: it begins anew then. Rosters made before know
-        nothing of it: make them anew."""
+        """Adds an account, or changes the declaration of one: what is under way there, was used, learned or rests
+        stays, unless it is at another host now; then it begins anew. Rosters made before know nothing of that, nor of
+        its weight: make them anew."""
         former = self.accounts.get(spec.name)
         if former is not None and former.spec == spec:
+            return
+        if former is not None and former.host.name == spec.host:
+            former.redeclare(spec)
+            self._dirty.add(former)
+            self._dispatch(now)
             return
         if former is not None:
             self.remove(spec.name, now)
@@ -94,11 +100,12 @@ class Desk:
         self._dispatch(now)
 
     def wake(self, name: str, now: float) -> None:
-        """Ends an account's rests by hand: after a test that went well, or a new key."""
+        """Ends an account's rests by hand: after a test that went well, or a new key. What calls made before come to
+        (as with the old key) begins none."""
         account = self.accounts[name]
-        account.cooldown = self.news[f"account|{name}"] = Cooldown()
+        account.cooldown = self.news[f"account|{name}"] = Cooldown(now)
         for model, seat in account.seats.items():
-            seat.cooldown = self.news[f"seat|{name}|{model}"] = Cooldown()
+            seat.cooldown = self.news[f"seat|{name}|{model}"] = Cooldown(now)
             seat.health.recovered()
         self._dirty.add(account)
         self._dispatch(now)
@@ -316,8 +323,8 @@ class Desk:
     def _failed(self, lease: Lease, outcome: Outcome, now: float) -> None:
         seat, rule, kind = lease.seat, RULES[outcome.kind or ""], outcome.kind or ""
         account = seat.account
-        account.failed += 1
-        account.last_error = outcome.message
+        account.failures[kind] = account.failures.get(kind, 0) + 1
+        account.last_error, account.last_kind, account.last_at = outcome.message, kind, now
         if rule.health:
             seat.health.failed()
         if kind in ("rate_limited", "overloaded"):

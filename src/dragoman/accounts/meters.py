@@ -174,8 +174,6 @@ class Learned(Meter):
         self._seat = seat
         self._at = at
         self._ceiling: Ceiling = (seat.parallel, seat.rate, seat.volume)[at]
-        limits = seat.declared
-        self._declared = (limits.max_in_flight, limits.rpm, limits.tpm)[at] or NEVER
         self._most = -1.0  # as all know it
         self._learned = -1.0
         self._value = 0.0  # when it was last reported
@@ -209,7 +207,8 @@ class Learned(Meter):
         ceiling = self._ceiling
         self._most, self._learned = share.most, share.learned
         if share.most >= 0:
-            ceiling.most = min(self._declared, share.most)
+            limits = self._seat.declared
+            ceiling.most = min((limits.max_in_flight, limits.rpm, limits.tpm)[self._at] or NEVER, share.most)
             ceiling.value = min(ceiling.value, ceiling.most)
         if share.learned >= 0 and not ceiling.cut:
             ceiling.heard(share.learned + max(0.0, ceiling.value - self._value), now)

@@ -12,7 +12,7 @@ from dragoman.accounts.desk import Candidate
 from dragoman.accounts.leases import Leases
 from dragoman.accounts.limits import Limits
 from dragoman.accounts.roster import Roster
-from dragoman.accounts.view import AccountView, view
+from dragoman.accounts.view import AccountView, view, waiting
 from dragoman.catalog.directory import Directory, Target
 from dragoman.catalog.prices import PICO, Price
 from dragoman.local.engine import Engine
@@ -73,25 +73,32 @@ class Pool:
         self.budgeted = any(account.budgeted for account in self.accounts.values())
 
     def open(self, former: "Pool | None") -> None:
-        """Declares the accounts to the desk. Those of `former` that did not change go on as they were: load, health and
-        rests stay; those that are gone get nothing new."""
+        """Declares the accounts to the desk. Those of `former` go on: load, health and rests stay, whatever else
+        changed of them (a new key ends their rests); those that are gone get nothing new."""
         now, desk = self.leases.now(), self.leases.desk
         desk.max_waiting = self._queue_limit
         for name, account in self.accounts.items():
             before = former.accounts.get(name) if former is not None else None
-            if before is not None and before.spec == account.spec and before.provider == account.provider:
+            rekeyed = False
+            if before is not None and before.provider == account.provider and _same_engine(before, account):
+                rekeyed = before.spec != account.spec and before.become(account)
                 self.accounts[name] = before
                 mates = self._by_provider[account.provider.name]
                 mates[mates.index(account)] = before
             desk.declare(_declared(account), now)
+            if desk.accounts[name].serving != (account.spec.state == "serving"):
+                desk.serve(name, account.spec.state == "serving", now)
+            if rekeyed:
+                desk.wake(name, now)
         for name in [name for name in desk.accounts if name not in self.accounts]:
             desk.remove(name, now)
         self.leases.after()
 
     def views(self) -> list[AccountView]:
         """The accounts as an operator sees them."""
-        now, known = self.leases.now(), self.leases.desk.accounts
-        return [view(known[name], now) for name in self.accounts]
+        now, desk = self.leases.now(), self.leases.desk
+        queued = waiting(desk.queue)
+        return [view(desk.accounts[name], now, queued.get(name, 0)) for name in self.accounts]
 
     def line_up(self, tiers: Tiers) -> LineUp:
         """Who can answer for a model with these targets. `tiers` is the model's own tuple, not a copy."""
@@ -117,6 +124,11 @@ class Pool:
         price = self._price(seat.target.name)
         each = (0, 0) if price is None else (price.input, price.output)
         return Candidate(seat.account.name, seat.target.model, price=each)
+
+
+def _same_engine(one: Account, other: Account) -> bool:
+    """Whether both are served by one child process, or by none."""
+    return (one.engine and one.engine.model) == (other.engine and other.engine.model)
 
 
 def _declared(account: Account) -> AccountSpec:

@@ -150,8 +150,10 @@ class Shares:
         for name, account in self.desk.accounts.items():
             group = self._group(f"account|{name}", account)
             found.add(f"account|{name}")
-            shape = (len(account.seats), now // 86400)
+            shape = (len(account.seats), now // 86400, account.declared)
             if shape != group.shape:
+                if group.shape and group.shape[2] != account.declared:
+                    account.give_up()  # again: an answer may have come since that was of the old limits
                 group.shape, group.new = shape, True
                 group.meters = meters(account, now, group.meters)
         for other in self._others:

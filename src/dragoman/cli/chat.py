@@ -53,7 +53,7 @@ class Talk:
         """Raises `ConfigError`."""
         found.access.mode = "open"  # who can read config and state needs no gateway key
         self._runner = runner
-        self._gateway = runner.run(_gateway(found))
+        self._gateway = runner.run(gateway(found))
         self.model = model or self._first()
         self.messages: list[Message] = []
 
@@ -182,7 +182,8 @@ def _show(text: str) -> None:
     sys.stdout.flush()
 
 
-async def _gateway(found: "config.Config") -> "Gateway":
+async def gateway(found: "config.Config") -> "Gateway":
+    """A gateway of this process, which serves nobody else. Raises `ConfigError`."""
     from dragoman.access.keys import KeyBook
     from dragoman.gateway import Gateway
     from dragoman.ledger.journal import Journal

@@ -45,6 +45,7 @@ def _account(account: config.Account) -> dict[str, Any]:
     secrets = (account.key, account.client_secret, account.credentials, account.secret_access_key)
     return {
         "name": account.name,
+        "state": None if account.state == "serving" else account.state,
         "provider": account.provider,
         "key": next((str(secret) for secret in secrets if secret is not None), None),
         "base_url": _without_password(account.base_url) if account.base_url else None,

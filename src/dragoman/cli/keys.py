@@ -29,6 +29,9 @@ def create(
     ] = None,
     expires: Annotated[str | None, typer.Option(metavar="TIME", help="When it ends: 30d, or 2027-01-01.")] = None,
     admin: Annotated[bool, typer.Option("--admin", help="It may also use /dragoman/v1.")] = False,
+    priority: Annotated[
+        int, typer.Option(min=0, max=9, help="When all accounts are busy, lower ones are served first.")
+    ] = keys.USUAL,
     as_json: AsJson = False,
     config: ConfigFile = None,
 ) -> None:
@@ -49,6 +52,7 @@ def create(
         tpm=tpm,
         models=[each.strip() for each in models.split(",") if each.strip()] if models else None,
         admin=admin,
+        priority=priority,
     )
     with Store(settings(config).state) as store:
         secret = keys.create(store, key)
@@ -73,8 +77,12 @@ def list_(as_json: AsJson = False, config: ConfigFile = None) -> None:
     if as_json:
         print_json([_shown(key, spent.get(key.id, 0)) for key in found])
         return
-    columns = ["id", "name", "created", "expires", "budget", "spent", "rpm", "tpm", "models", "status"]
-    print_table(columns, [_line(key, spent.get(key.id, 0)) for key in found], right=("budget", "spent", "rpm", "tpm"))
+    columns = ["id", "name", "created", "expires", "budget", "spent", "rpm", "tpm", "models", "priority", "status"]
+    print_table(
+        columns,
+        [_line(key, spent.get(key.id, 0)) for key in found],
+        right=("budget", "spent", "rpm", "tpm", "priority"),
+    )
 
 
 @app.command()
@@ -120,6 +128,7 @@ def _shown(key: keys.Key, spent: int) -> dict[str, Any]:
         "tpm": key.tpm,
         "models": key.models,
         "admin": key.admin,
+        "priority": key.priority,
         "revoked": key.revoked,
     }
 
@@ -139,5 +148,6 @@ def _line(key: keys.Key, spent: int) -> tuple[object, ...]:
         key.rpm,
         key.tpm,
         "all" if key.models is None else ", ".join(key.models),
+        key.priority,
         f"{status}, admin" if key.admin else status,
     )

@@ -67,7 +67,7 @@ def run(load: Callable[[], config.Config], watched: Path | None) -> int:
 
         def ready() -> None:
             if number == 0:
-                print(banner(settings, listener.getsockname()[1]), file=sys.stderr, flush=True)
+                print(banner(worker.gateway.serving.settings, listener.getsockname()[1]), file=sys.stderr, flush=True)
 
         uvloop.run(worker.run_on(listener, ready))
 

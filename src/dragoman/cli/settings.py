@@ -22,7 +22,16 @@ def config_path(given: Path | None) -> Path | None:
 
 
 def settings(given: Path | None) -> config.Config:
-    """The config of the file given or found; without one, what the environment offers. Raises `ConfigError`."""
+    """The config of the file given or found; without one, what the environment offers. What was changed of accounts at
+    run time is laid over it. Raises `ConfigError`."""
+    from dragoman.accounts.overlay import Overlay
+
+    found = declared(given)
+    return Overlay(found.state.path).lay(found)
+
+
+def declared(given: Path | None) -> config.Config:
+    """As `settings`, without what was changed at run time. Raises `ConfigError`."""
     path = config_path(given)
     if path is not None:
         return config.load(path)

@@ -19,7 +19,7 @@ from dragoman.canon import Failed, Failure
 from dragoman.catalog.directory import Model
 from dragoman.catalog.providers import Provider
 from dragoman.gateway.ask import UNSAYABLE, Asking, Outgoing, put
-from dragoman.gateway.call import Story
+from dragoman.gateway.call import PIN, Story
 from dragoman.wire.client import Client
 from dragoman.wire.errors import ConnectFailed, ProxyFailed, TimedOut, TlsFailed, WireError
 from dragoman.wire.origin import Timeouts
@@ -111,7 +111,7 @@ class Answer:
             )  # fmt: skip
         if isinstance(error, Failed):
             failure = error.failure
-            return Outcome(kind=failure.kind, message=failure.message, rates=rates)
+            return Outcome(kind=failure.kind, message=self.seat.account.hide(failure.message), rates=rates)
         return Outcome(dropped=True, tokens_in=tokens_in, tokens_out=tokens_out, rates=rates)
 
 
@@ -140,9 +140,9 @@ class Attempts:
             if isinstance(lease, Ticket):
                 lease = await pool.leases.wait(lease)
             if isinstance(lease, Refused):
-                raise Failed(self._refusal(lease, failures, model, line_up))
+                raise Failed(self._refusal(lease, failures, model, line_up, want.only))
             seat = line_up.seats[lease.seat]
-            last = len(want.avoid) + 1 >= len(line_up.seats)
+            last = len(want.avoid) + 1 >= len(line_up.seats) or (want.only is not None and len(want.only) == 1)
             timeouts = self._timeouts(model, seat, last, ask.stream)
             if want.attempt > 1:
                 timeouts = _left(timeouts, story.elapsed() / 1000)
@@ -163,15 +163,17 @@ class Attempts:
     def _want(self, ask: Asking, model: Model, line_up: LineUp, story: Story) -> Want:
         several = len(line_up.seats) > 1
         pin = ask.pin if several else None
+        principal = story.principal
         return Want(
             roster=line_up.roster,
             deadline=self._pool.leases.now() + self._patience,
             input_tokens=len(ask.call.body) >> 2,
             output_tokens=int(line_up.output),
             tenant=story.row.key or "",
+            priority=1 if principal is None else principal.priority,
             affinity=ask.affinity() if several else None,
             prefer=pin,
-            only=model.only,
+            only=_only(ask, model, line_up),
         )
 
     async def _attempt(self, ask: Asking, place: Place, timeouts: Timeouts, story: Story) -> Answer | Failure:
@@ -275,8 +277,10 @@ class Attempts:
             failure.retry_after = wait
         return failure
 
-    def _refusal(self, refused: Refused, failures: list[Failure], model: Model, line_up: LineUp) -> Failure:
-        """Why nobody takes the call, as the client may hear it."""
+    def _refusal(
+        self, refused: Refused, failures: list[Failure], model: Model, line_up: LineUp, only: frozenset[str] | None
+    ) -> Failure:
+        """Why nobody takes the call, as the client may hear it. `only`: who could have."""
         if failures:
             return self._most_telling(failures, refused.retry_after)
         if not line_up.seats:
@@ -287,11 +291,11 @@ class Attempts:
                 message=f'model "{model.name}": no account serves any of its targets ({names}): add an account',
             )
         if refused.why == "no_seat":
-            names = ", ".join(sorted({seat.account.name for seat in line_up.seats.values()}))
+            names = ", ".join(sorted(only or {seat.account.name for seat in line_up.seats.values()}))
             message = f'model "{model.name}": its accounts ({names}) are switched off: enable one'
             return Failure(kind="upstream_error", status=503, message=message)
         rests = {rest.account: rest.kind for rest in refused.rests}
-        if len(rests) == len({seat.account.name for seat in line_up.seats.values()}) and all(
+        if len(rests) == len(only or {seat.account.name for seat in line_up.seats.values()}) and all(
             kind in _OUR_TROUBLE for kind in rests.values()
         ):
             reasons = "; ".join(f'account "{name}" {_OUR_TROUBLE[kind]}' for name, kind in rests.items())
@@ -303,6 +307,20 @@ class Attempts:
             message=f'model "{model.name}": all accounts are busy or cooling down; the first is back in {wait:.1f} s',
             retry_after=wait,
         )
+
+
+def _only(ask: Asking, model: Model, line_up: LineUp) -> frozenset[str] | None:
+    """The accounts that alone may answer: the one an operator pins the call to, else the model's own. Raises `Failed`
+    where the pin fits none."""
+    pin = ask.call.headers.get(PIN)
+    if pin is None:
+        return model.only
+    name = pin.decode("latin-1")
+    names = {seat.account.name for seat in line_up.seats.values()}
+    if name not in (names if model.only is None else names & model.only):
+        message = f'{PIN.decode()}: no account "{name}" may answer for model "{model.name}"'
+        raise Failed(Failure(kind="bad_request", status=400, message=message))
+    return frozenset({name})
 
 
 def _next(want: Want, tried: Attempted, failure: Failure) -> Want:

@@ -18,6 +18,7 @@ from dragoman.ledger.row import Row
 from dragoman.routing.record import Attempt
 
 JSON_TYPE = b"application/json"
+PIN = b"x-dragoman-account"  # in a request: the account that alone may answer it, for operators
 _HEAD = (
     b"content-type: %b\r\nx-request-id: %b\r\nx-dragoman-decision: dec%b\r\nx-dragoman-attempts: %d\r\n"
     b"server-timing: admit;dur=%.3f, route;dur=%.3f, queue;dur=%.3f, upstream;dur=%.3f\r\n%b"

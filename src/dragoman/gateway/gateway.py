@@ -18,18 +18,20 @@ from dragoman.access.limits import Limiter, Refused
 from dragoman.access.principal import Principal
 from dragoman.accounts.leases import Leases
 from dragoman.accounts.links import Link
+from dragoman.accounts.overlay import Overlay, lay
 from dragoman.accounts.shared import Shared
 from dragoman.accounts.shares import Shares
 from dragoman.canon import Failed, Failure
 from dragoman.catalog.prices import cost
 from dragoman.dialects.fields import Malformed
-from dragoman.gateway.call import Call, Out, Story
+from dragoman.gateway.call import PIN, Call, Out, Story
 from dragoman.gateway.count import count
 from dragoman.gateway.embed import embed
 from dragoman.gateway.generate import generate
 from dragoman.gateway.relay import relay
 from dragoman.gateway.responses import respond
 from dragoman.gateway.serving import Serving
+from dragoman.gateway.trial import Trials
 from dragoman.ledger.journal import Journal, JournalError
 from dragoman.ledger.responses import Responses
 from dragoman.ledger.row import Row
@@ -52,15 +54,21 @@ class Gateway:
         observe: Callable[[Row], None],
         burst: Burst | None = None,
     ) -> None:
-        """`burst`: what makes the writes to the clients: the journal's rows are written ahead of them."""
+        """`settings`: the config; what was changed of accounts at run time is laid over it. Raises `ConfigError`.
+        `burst`: what makes the writes to the clients: the journal's rows are written ahead of them."""
         self.client = client
         shared = settings.server.workers > 1 or settings.state.shared != "memory"
         self.leases = Leases(shared)
         self.limiter = Limiter(shared)
         self.shared: Shared | None = None
         self._degrade = settings.state.shared_fallback == "degrade"
-        self.serving = Serving(settings, client, self.leases)
+        self.overlay = Overlay(settings.state.path)
+        self.settings = settings  # without what was changed at run time
+        layer = self.overlay.read()
+        self.serving = Serving(lay(settings, layer, settings.state.path), client, self.leases)
+        self._woken = {name: change.woken for name, change in layer.accounts.items()}
         self.keys = keys
+        self.trials = Trials(client, self._book)
         self.responses = Responses(settings.state)
         self._journal = journal
         self._observe = observe
@@ -76,8 +84,17 @@ class Gateway:
         await self.shared.start()
 
     def reload(self, settings: config.Config) -> None:
-        """From now on, serve by `settings`. Raises `ConfigError`, and then nothing has changed."""
-        self.serving = Serving(settings, self.client, self.leases, self.serving)
+        """From now on, serve by `settings`, with what was changed of accounts at run time laid over them. Raises
+        `ConfigError`, and then nothing has changed."""
+        layer = self.overlay.read()
+        laid = lay(settings, layer, self.overlay.path.parent)
+        self.serving = Serving(laid, self.client, self.leases, self.serving)
+        self.settings = settings
+        for name, change in layer.accounts.items():
+            if change.woken > self._woken.get(name, 0.0) and name in self.serving.pool.accounts:
+                self.leases.desk.wake(name, self.leases.now())
+        self.leases.after()
+        self._woken = {name: change.woken for name, change in layer.accounts.items()}
 
     async def answer(self, call: Call, out: Out) -> None:
         """Answers `call` on `out`, whatever happens; one row in the ledger, whatever happened."""
@@ -124,7 +141,14 @@ class Gateway:
                 story.reserve = self._reserve
         if self.shared is not None and self.shared.refuses:
             raise Failed(_AWAY)
+        if PIN in story.call.headers and not self.sees_all(principal):
+            message = f"{PIN.decode()} is for admin keys: leave it out, or send one"
+            raise Failed(Failure(kind="forbidden", status=403, message=message))
         story.row.admit = story.elapsed()
+
+    def sees_all(self, principal: Principal | None) -> bool:
+        """Whether the caller is an operator. Open access means that everybody is."""
+        return self.serving.settings.access.mode == "open" or (principal is not None and principal.admin)
 
     async def _reserve(self, story: Story, amount: int) -> None:
         """Holds `amount` pico-dollars of the caller's budget until the call is booked. Raises `Failed`."""

@@ -7,6 +7,7 @@ import time
 from dragoman.accounts.account import Account
 from dragoman.accounts.pool import Pool
 from dragoman.canon import Failed
+from dragoman.catalog.providers import Provider
 from dragoman.config import ConfigError
 from dragoman.dialects.fields import Malformed, decode
 from dragoman.wire.client import Client
@@ -19,7 +20,7 @@ FRESH = 600.0  # seconds a provider's answer is good
 RETRY = 10.0  # seconds after which one that gave none is asked again
 _TIMEOUTS = Timeouts(connect=2, first_byte=3, idle=3, total=5)
 _PATHS = {"anthropic": "/v1/models", "ollama": "/api/tags", "cohere": "/v1/models"}  # by dialect; /models else
-_UNASKED = frozenset({"bedrock", "vertex", "local"})  # no list, or not at the place that answers calls
+UNASKED = frozenset({"bedrock", "vertex", "local"})  # no list, or not at the place that answers calls
 
 
 class Offers:
@@ -46,32 +47,41 @@ class Offers:
     async def _ask_all(self) -> None:
         now = time.monotonic()
         first = {account.provider.name: account for account in reversed(self._pool.accounts.values())}
-        stale = [a for a in first.values() if a.provider.name not in _UNASKED and self._until.get(a.name, 0) <= now]
+        stale = [a for a in first.values() if a.provider.name not in UNASKED and self._until.get(a.name, 0) <= now]
         for account, ids in zip(stale, await asyncio.gather(*map(self._ask, stale)), strict=True):
             self._until[account.name] = now + (RETRY if ids is None else FRESH)
             if ids is not None:
                 self._known[account.provider.name] = ids
 
     async def _ask(self, account: Account) -> frozenset[str] | None:
-        path = _PATHS.get(account.provider.dialects[0], "/models")
         try:
-            endpoint, headers = await account.reach(self._client, path, "", b"", Block())
-            version = account.provider.version
-            reply = await self._client.send(
-                endpoint.origin, b"GET", endpoint.target, headers, timeouts=_TIMEOUTS,
-                extra=[(version[0].encode(), version[1].encode())] if version else (),
-            )  # fmt: skip
-            with reply:
-                body = await reply.read(8 * 1024 * 1024)
-            return _ids(body) if reply.status == 200 else None
+            status, body = await ask_list(self._client, account, _TIMEOUTS)
+            return model_ids(body) if status == 200 else None
         except (WireError, Failed, ConfigError) as error:
             log.debug("no model list from %s: %s", account.name, error)
             return None
 
 
-def _ids(body: bytes) -> frozenset[str] | None:
+async def ask_list(client: Client, account: Account, timeouts: Timeouts) -> tuple[int, bytes]:
+    """What the account's provider answers when it is asked for its models. Raises `WireError`, `Failed`,
+    `ConfigError`."""
+    provider = account.provider
+    path = _PATHS.get(provider.dialects[0], "/models")
+    endpoint, headers = await account.reach(client, path, "", b"", Block())
+    extra = version_line(provider)
+    reply = await client.send(endpoint.origin, b"GET", endpoint.target, headers, timeouts=timeouts, extra=extra)
+    with reply:
+        return reply.status, await reply.read(8 * 1024 * 1024)
+
+
+def version_line(provider: Provider) -> list[tuple[bytes, bytes]]:
+    """The header that names the version of the provider's protocol, where it has one."""
+    return [] if provider.version is None else [(provider.version[0].encode(), provider.version[1].encode())]
+
+
+def model_ids(body: bytes) -> frozenset[str] | None:
     """The model ids in a list of any dialect: OpenAI's and Anthropic's `data[].id`, Gemini's and Ollama's
-    `models[].name`."""
+    `models[].name`. None where it is no list."""
     try:
         answer = decode(body)
     except Malformed:

@@ -91,6 +91,13 @@ keys = Table(
     Column("revoked", Double),
 )
 
+priorities = Table(  # of keys whose calls do not wait in the usual class
+    "priorities",
+    metadata,
+    Column("key", String, primary_key=True),
+    Column("priority", Integer, nullable=False),
+)
+
 folded = Table(  # how far each journal file is in the database
     "folded",
     metadata,

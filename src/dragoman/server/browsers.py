@@ -13,7 +13,7 @@ from msgspec import Struct
 from dragoman import config
 from dragoman.server.http import lines
 
-_LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
+LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 class Access(Struct):
@@ -45,7 +45,7 @@ def judge(headers: dict[bytes, bytes], settings: config.Config) -> Access:
             [
                 ("access-control-allow-origin", text),
                 ("vary", "origin"),
-                ("access-control-allow-methods", "GET, POST, DELETE, OPTIONS"),
+                ("access-control-allow-methods", "GET, POST, PATCH, DELETE, OPTIONS"),
                 ("access-control-allow-headers", asked),
                 ("access-control-expose-headers", "*"),
                 ("access-control-max-age", "600"),
@@ -60,12 +60,12 @@ def _is_local_origin(origin: str) -> bool:
         parts = urlsplit(origin)
     except ValueError:
         return False
-    return parts.hostname in _LOCAL if parts.scheme in {"http", "https"} else bool(parts.scheme)
+    return parts.hostname in LOCAL if parts.scheme in {"http", "https"} else bool(parts.scheme)
 
 
 def _is_local_name(host: bytes | None, settings: config.Config) -> bool:
     """Whether the client called us by a name that only this machine (or the operator's own choice) gives us."""
-    if host is None or settings.server.host not in _LOCAL:
+    if host is None or settings.server.host not in LOCAL:
         return True  # an operator who listens elsewhere without keys has said so with --insecure-open
     return _names_this_machine(host)
 
@@ -73,4 +73,4 @@ def _is_local_name(host: bytes | None, settings: config.Config) -> bool:
 @lru_cache(maxsize=64)
 def _names_this_machine(host: bytes) -> bool:
     name = host.decode("latin-1").rpartition("]")[0].lstrip("[") or host.decode("latin-1").partition(":")[0]
-    return name.lower() in _LOCAL
+    return name.lower() in LOCAL

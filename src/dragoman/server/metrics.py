@@ -1,12 +1,13 @@
 """What Prometheus sees. Counting is plain arithmetic on the hot path; the exposition text is made at a scrape.
 
-With several workers a scrape reaches one of them: each leaves its counts in a file in the state directory, and
-whoever is asked adds them up.
+With several workers a scrape reaches one of them: each leaves its counts, and what it sees of the accounts, in a file
+in the state directory, and whoever is asked adds them up.
 """
 
+import contextlib
 import os
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,13 +16,15 @@ import msgspec
 from msgspec import Struct, field
 
 from dragoman import __version__
-from dragoman.accounts.view import AccountView
+from dragoman.accounts.view import AccountView, merged
 from dragoman.ledger.row import Row
+from dragoman.server.account_metrics import account_families
 
 if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
 
 BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)  # seconds
+STALE = 10.0  # seconds after which a worker's view of the accounts is one of a worker that is gone
 _MOST = 2000  # label sets kept; what comes after is counted together
 _Key = tuple[str, str, str, str, str]  # dialect, target, account, status, error
 _LABELS = ("dialect", "target", "account", "status", "error")
@@ -49,6 +52,15 @@ class Counts(Struct):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.buckets = [a + b for a, b in zip(self.buckets, other.buckets, strict=True)]
         self.ttft_buckets = [a + b for a, b in zip(self.ttft_buckets, other.ttft_buckets, strict=True)]
+
+
+class Left(Struct):
+    """What a worker leaves for the others. `at`: when, Unix seconds. `waiting`: calls that wait for an account."""
+
+    at: float
+    counts: list[tuple[_Key, Counts]]
+    accounts: list[AccountView]
+    waiting: int
 
 
 class Metrics:
@@ -89,37 +101,52 @@ class Metrics:
             self._known[row.dialect, row.target, row.account, row.status, row.error] = counts
         return counts
 
-    def share(self, folder: Path) -> None:
-        """Leaves this worker's counts for the others."""
+    def share(self, folder: Path, accounts: list[AccountView], waiting: int, now: float) -> None:
+        """Leaves this worker's counts, and what it sees at `now`, for the others."""
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         file = folder / f"{os.getpid()}.json"
         draft = file.with_suffix(".draft")
-        draft.write_bytes(msgspec.json.encode(list(self._counts.items())))
+        draft.write_bytes(msgspec.json.encode(Left(now, list(self._counts.items()), accounts, waiting)))
         draft.replace(file)
 
-    def text(self, accounts: Iterable[AccountView], folder: Path | None) -> bytes:
+    def text(self, accounts: list[AccountView], waiting: int, folder: Path | None, now: float) -> bytes:
         """The exposition text, of this worker and those that left their counts in `folder`."""
         from prometheus_client.exposition import generate_latest
         from prometheus_client.registry import CollectorRegistry
 
-        merged = {key: msgspec.structs.replace(counts) for key, counts in self._counts.items()}
-        for key, counts in _left_by_others(folder) if folder else ():
-            if key in merged:
-                merged[key].add(counts)
+        total = {key: msgspec.structs.replace(counts) for key, counts in self._counts.items()}
+        others = left_by_others(folder)
+        for key, counts in (each for other in others for each in other.counts):
+            if key in total:
+                total[key].add(counts)
             else:
-                merged[key] = counts
+                total[key] = counts
+        views, waiting = together(accounts, waiting, others, now)
         registry = CollectorRegistry(auto_describe=False)
-        registry.register(_Families(list(_families(merged, accounts))))
+        registry.register(_Families([*_families(total), *account_families(views, waiting, now)]))
         return generate_latest(registry)
 
 
-def _left_by_others(folder: Path) -> Iterator[tuple[_Key, Counts]]:
-    for file in folder.glob("*.json"):
+def left_by_others(folder: Path | None) -> list[Left]:
+    """What the other workers left in `folder`, those that are gone included."""
+    found = []
+    for file in folder.glob("*.json") if folder is not None else ():
         if file.stem != str(os.getpid()):
-            try:
-                yield from msgspec.json.decode(file.read_bytes(), type=list[tuple[_Key, Counts]])
-            except (OSError, msgspec.DecodeError):
-                continue  # a worker that has just gone
+            with contextlib.suppress(OSError, msgspec.DecodeError):  # a worker that has just gone
+                found.append(msgspec.json.decode(file.read_bytes(), type=Left))
+    return found
+
+
+def together(
+    accounts: list[AccountView], waiting: int, others: list[Left], now: float
+) -> tuple[list[AccountView], int]:
+    """What all workers see: each account of ours, and how many calls wait."""
+    alive = [other for other in others if now - other.at < STALE]
+    seen: dict[str, list[AccountView]] = {view.name: [view] for view in accounts}
+    for view in (view for other in alive for view in other.accounts):
+        if view.name in seen:
+            seen[view.name].append(view)
+    return [merged(views) for views in seen.values()], waiting + sum(other.waiting for other in alive)
 
 
 class _Families:
@@ -132,7 +159,7 @@ class _Families:
         return self._families
 
 
-def _families(merged: dict[_Key, Counts], accounts: Iterable[AccountView]) -> "Iterator[Metric]":
+def _families(total: dict[_Key, Counts]) -> "Iterator[Metric]":
     from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 
     build = GaugeMetricFamily("dragoman_build_info", "The version that runs.", labels=["version"])
@@ -144,7 +171,7 @@ def _families(merged: dict[_Key, Counts], accounts: Iterable[AccountView]) -> "I
     money = CounterMetricFamily("dragoman_cost_usd", "What the requests cost, in US dollars.", labels=_LABELS)
     whole = HistogramMetricFamily("dragoman_request_seconds", "To the end of the reply.", labels=_LABELS)
     first = HistogramMetricFamily("dragoman_first_byte_seconds", "To the first byte of a stream.", labels=_LABELS)
-    for key, counts in merged.items():
+    for key, counts in total.items():
         requests.add_metric(key, counts.requests)
         money.add_metric(key, counts.cost / 1e12)
         whole.add_metric(key, _cumulative(counts.buckets), counts.seconds)
@@ -152,10 +179,7 @@ def _families(merged: dict[_Key, Counts], accounts: Iterable[AccountView]) -> "I
             first.add_metric(key, _cumulative(counts.ttft_buckets), counts.ttft_seconds)
         for kind in ("input", "cached", "output", "reasoning"):
             tokens.add_metric([*key, kind], getattr(counts, kind))
-    busy = GaugeMetricFamily("dragoman_account_in_flight", "Upstream calls under way.", labels=["account"])
-    for account in accounts:
-        busy.add_metric([account.name], account.in_flight)
-    yield from (build, requests, tokens, money, whole, first, busy)
+    yield from (build, requests, tokens, money, whole, first)
 
 
 def _cumulative(buckets: list[int]) -> list[tuple[str, int]]:

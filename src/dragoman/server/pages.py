@@ -16,6 +16,8 @@ from dragoman.dialects.ollama import models as ollama
 from dragoman.dialects.openai_responses import stored
 from dragoman.gateway import Gateway
 from dragoman.server import decision_pages, listings
+from dragoman.server.account_pages import STATES, AccountPages
+from dragoman.server.browsers import LOCAL
 from dragoman.server.metrics import Metrics
 from dragoman.server.surfaces import gateway_key, guess_dialect
 
@@ -64,6 +66,7 @@ class Pages:
         self._gateway = gateway
         self._metrics = metrics
         self._draining = draining
+        self._of_accounts = AccountPages(gateway, metrics)
         self._exact: dict[tuple[str, str], Handler] = {
             ("GET", "/"): self._greet,
             ("GET", "/healthz"): self._health,
@@ -84,6 +87,7 @@ class Pages:
             ("GET", "/dragoman/v1/decisions"): self._decisions,
             ("POST", "/dragoman/v1/explain"): self._explain,
             ("POST", "/dragoman/v1/feedback"): self._feedback,
+            ("POST", "/dragoman/v1/accounts"): self._add_account,
             ("GET", "/dragoman/v1/keys"): self._keys,
         }
         self._by_prefix: tuple[tuple[str, str, Handler], ...] = (
@@ -92,6 +96,10 @@ class Pages:
             ("GET", "/anthropic/v1/models/", self._model),
             ("GET", "/v1beta/models/", self._gemini_model),
             ("GET", "/dragoman/v1/decisions/", self._decision),
+            ("GET", "/dragoman/v1/accounts/", self._account),
+            ("POST", "/dragoman/v1/accounts/", self._operate),
+            ("PATCH", "/dragoman/v1/accounts/", self._patch_account),
+            ("DELETE", "/dragoman/v1/accounts/", self._remove_account),
             *(
                 (method, home + "/responses/", handler)
                 for home in ("/v1", "/openai/v1", "/openai", "")
@@ -131,7 +139,8 @@ class Pages:
     async def _metrics_text(self, ask: Ask) -> Page:
         settings = self._gateway.serving.settings
         folder = settings.state.path / "metrics" if settings.server.workers > 1 else None
-        text = self._metrics.text(self._gateway.serving.pool.views(), folder)
+        gateway = self._gateway
+        text = self._metrics.text(gateway.serving.pool.views(), gateway.leases.desk.queue.waiting, folder, time.time())
         return Page(text, content_type="text/plain; version=0.0.4; charset=utf-8")
 
     # model lists
@@ -236,11 +245,32 @@ class Pages:
 
     async def _accounts(self, ask: Ask) -> Page:
         await self._admin(ask)
-        pool = self._gateway.serving.pool
-        accounts = [
-            {"provider": pool.accounts[view.name].provider.name} | msgspec.to_builtins(view) for view in pool.views()
-        ]
-        return _json({"accounts": accounts})
+        return Page(await self._of_accounts.every())
+
+    async def _account(self, ask: Ask) -> Page:
+        await self._admin(ask)
+        return Page(await self._of_accounts.one(ask.rest))
+
+    async def _add_account(self, ask: Ask) -> Page:
+        await self._operator(ask)
+        return Page(await self._of_accounts.add(ask.body), 201)
+
+    async def _operate(self, ask: Ask) -> Page:
+        await self._operator(ask)
+        name, _, verb = ask.rest.rpartition("/")
+        if verb == "test":
+            return Page(await self._of_accounts.test(name or None, ask.body))
+        if not name or verb not in STATES:
+            raise Denied(Failure(kind="not_found", status=404, message=f"there is no POST {ask.path} here"))
+        return Page(await self._of_accounts.switch(name, verb))
+
+    async def _patch_account(self, ask: Ask) -> Page:
+        await self._operator(ask)
+        return Page(await self._of_accounts.patch(ask.rest, ask.body))
+
+    async def _remove_account(self, ask: Ask) -> Page:
+        await self._operator(ask)
+        return Page(await self._of_accounts.remove(ask.rest))
 
     async def _explain(self, ask: Ask) -> Page:
         await self._who(ask)
@@ -250,7 +280,7 @@ class Pages:
     async def _decision(self, ask: Ask) -> Page:
         principal = await self._who(ask)
         state = self._gateway.serving.settings.state
-        return Page(await decision_pages.decision(state, ask.rest, principal, self._sees_all(principal)))
+        return Page(await decision_pages.decision(state, ask.rest, principal, self._gateway.sees_all(principal)))
 
     async def _decisions(self, ask: Ask) -> Page:
         await self._admin(ask)
@@ -259,14 +289,10 @@ class Pages:
     async def _feedback(self, ask: Ask) -> Page:
         principal = await self._who(ask)
         serving = self._gateway.serving
-        everything = self._sees_all(principal)
+        everything = self._gateway.sees_all(principal)
         return Page(
             await decision_pages.feedback(serving.router, serving.settings.state, ask.body, principal, everything)
         )
-
-    def _sees_all(self, principal: Principal | None) -> bool:
-        """Open access means that everybody may see everything."""
-        return self._gateway.serving.settings.access.mode == "open" or (principal is not None and principal.admin)
 
     # who asks
 
@@ -281,8 +307,16 @@ class Pages:
 
     async def _admin(self, ask: Ask) -> None:
         """Raises `Denied` unless the caller may see and change everything. Open access means everybody may."""
-        if not self._sees_all(await self._who(ask)):
+        if not self._gateway.sees_all(await self._who(ask)):
             raise Denied(Failure(kind="forbidden", status=403, message="this needs an admin key"))
+
+    async def _operator(self, ask: Ask) -> None:
+        """Raises `Denied` unless the caller may change accounts: with open access, that is this machine's matter."""
+        await self._admin(ask)
+        settings = self._gateway.serving.settings
+        if settings.access.mode != "keys" and settings.server.host not in LOCAL:
+            message = 'accounts are changed over HTTP with an admin key: set access.mode = "keys", or use '
+            raise Denied(Failure(kind="forbidden", status=403, message=message + "`dragoman accounts` on this host"))
 
 
 def _json(value: object) -> Page:

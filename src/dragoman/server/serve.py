@@ -10,11 +10,13 @@ import logging
 import signal
 import socket
 import ssl
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 from dragoman import config
 from dragoman.access.keys import KeyBook
+from dragoman.accounts import overlay
 from dragoman.accounts.shared import link
 from dragoman.gateway import Gateway
 from dragoman.ledger.fold import Folder, fold_apart
@@ -41,10 +43,10 @@ class Worker:
     ) -> None:
         self._load = load
         self._watched = watched
-        self._stamp = _stamp(watched)
         self._number = number
         self._steward = steward
         self._end = asyncio.Event()
+        self._stamps = _stamp(watched), _stamp(settings.state.path / overlay.FILE)
         self.metrics = Metrics()
         self.keys = KeyBook(settings.state, settings.access.admin_key)
         self.journal = Journal(settings.state.path)
@@ -114,17 +116,35 @@ class Worker:
         else:
             log.info("config reloaded")
 
+    def look(self) -> None:
+        """Takes up what has changed in the files that are watched."""
+        stamps = _stamp(self._watched), _stamp(self.gateway.overlay.path)
+        before, self._stamps = self._stamps, stamps
+        if stamps[0] != before[0]:
+            self.reload()
+        elif stamps[1] != before[1]:
+            try:
+                self.gateway.reload(self.gateway.settings)
+            except config.ConfigError as error:
+                log.error("accounts not changed: %s", error)
+            else:
+                log.info("accounts changed at run time")
+
+    def share(self) -> None:
+        """Leaves what this worker knows for the others."""
+        gateway = self.gateway
+        settings = gateway.serving.settings
+        if settings.server.workers > 1:
+            waiting = gateway.leases.desk.queue.waiting
+            self.metrics.share(settings.state.path / "metrics", gateway.serving.pool.views(), waiting, time.time())
+
     async def _keep_house(self) -> None:
         """The one task that looks after things while requests run."""
         while True:
             await asyncio.sleep(TICK)
-            stamp = _stamp(self._watched)
-            if stamp != self._stamp:
-                self._stamp = stamp
-                self.reload()
+            self.look()
             await self._keep_keys()
-            if self.gateway.serving.settings.server.workers > 1:
-                self.metrics.share(self.gateway.serving.settings.state.path / "metrics")
+            self.share()
 
     async def _keep_keys(self) -> None:
         """Where access is by keys, those made or revoked elsewhere count within a tick."""
