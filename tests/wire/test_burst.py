@@ -48,6 +48,19 @@ async def test_a_flush_by_hand_leaves_nothing_for_the_end_of_the_turn():
     assert log == [b"a"]
 
 
+async def test_one_whose_other_end_has_left_holds_up_nobody():
+    class Closed(Transport):
+        def write(self, data: bytes) -> None:
+            raise RuntimeError("unable to perform operation on <TCPTransport closed=True>; the handler is closed")
+
+    log: list[object] = []
+    burst = Burst()
+    for transport in (Transport(log), Closed(log), Transport(log)):
+        burst.write(transport, b"a")
+    await _turn()
+    assert log == [b"a", b"a"]
+
+
 async def test_one_who_never_lets_the_turn_end_keeps_no_more_than_a_burst_waiting():
     log: list[object] = []
     burst = Burst()

@@ -48,4 +48,7 @@ class Burst:
         if waiting:
             self._waiting = []
             for transport, data in waiting:
-                transport.write(data)
+                try:
+                    transport.write(data)
+                except RuntimeError:  # uvloop's word for a transport that is closed: its other end has left
+                    continue
