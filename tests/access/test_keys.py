@@ -10,6 +10,7 @@ import pytest
 from dragoman.access import keys
 from dragoman.access.keys import Key, KeyBook
 from dragoman.config import Secret, State
+from dragoman.ledger.glance import Glance
 from dragoman.ledger.store import Store
 
 
@@ -22,6 +23,11 @@ def make(state: State, **fields: Any) -> tuple[Key, str]:
     key = Key(id=keys.new_id(), name="ci", created=1.0, **fields)
     with Store(state) as store:
         return key, keys.create(store, key)
+
+
+def stored(state: State) -> list[Key]:
+    with Glance(state) as glance:
+        return keys.stored(glance)
 
 
 def test_a_key_is_256_random_bits_and_known_by_its_prefix(state: State) -> None:
@@ -39,8 +45,7 @@ def test_the_secret_is_nowhere_in_the_state(state: State) -> None:
 def test_a_record_comes_back_as_it_was(state: State) -> None:
     key, _ = make(state, expires=9.0, budget=5, period="day", rpm=1, tpm=2, models=["a", "b"], admin=True)
     bare, _ = make(state)
-    with Store(state) as store:
-        assert keys.stored(store) in ([key, bare], [bare, key])
+    assert stored(state) in ([key, bare], [bare, key])
 
 
 def test_the_book_finds_who_a_secret_stands_for(state: State) -> None:
@@ -81,7 +86,7 @@ def test_a_revoked_key_is_unknown_after_the_next_load(state: State) -> None:
     with Store(state) as store:
         assert keys.revoke(store, key.id, 5.0) and keys.revoke(store, key.id, 6.0)
         assert not keys.revoke(store, "key_nobody", 5.0)
-        assert keys.stored(store)[0].revoked == 5.0
+    assert stored(state)[0].revoked == 5.0
     assert book.load() and book.find(secret) is None
     book.close()
 
@@ -128,4 +133,12 @@ async def test_keys_stay_in_force_when_the_database_cannot_be_read(
     monkeypatch.setattr(book, "load", broken)
     assert await book.refresh() is False
     assert book.find(secret) and "stay in force" in caplog.text and secret not in caplog.text
+    book.close()
+
+
+def test_the_store_and_the_book_read_the_same_of_a_key(state: State) -> None:
+    _, secret = make(state, expires=9.0, budget=5, period="day", rpm=1, tpm=2, models=["a", "b"], admin=True)
+    book = KeyBook(state)
+    book.load()
+    assert book.find(secret) == stored(state)[0].principal()
     book.close()

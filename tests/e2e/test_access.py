@@ -94,3 +94,17 @@ def test_a_revoked_key_is_refused(gateway, http):
     until = time.monotonic() + 20  # it takes a second or so
     while http.post(path, json=body, headers=headers).status_code != 401:
         assert time.monotonic() < until
+
+
+def test_what_a_key_spent_before_a_crash_counts_from_the_first_request_on(tmp_path):
+    with start("anthropic") as fake:
+        account = {"name": "a", "provider": "anthropic", "base_url": fake.base_url, "key": fake.key}
+        model = {"name": "m", "targets": ["anthropic/claude-mock"], "price": {"input": 0.0, "output": 1.0}}
+        tables = {"state": {"dir": str(tmp_path)}, "access": {"mode": "keys"}, "accounts": [account], "models": [model]}
+        path, body = call("anthropic", "m", "words:400")
+        for status in (200, 402):
+            with GatewayProcess(**tables) as process, process.http() as client:
+                if status == 200:
+                    made = process.run("keys", "create", "--budget", "0.000400", "--json")  # one such answer
+                    headers = {"x-api-key": json.loads(made.stdout)["key"]}
+                assert client.post(path, json=body, headers=headers).status_code == status

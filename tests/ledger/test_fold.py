@@ -18,8 +18,10 @@ from dragoman.config import State
 from dragoman.ledger import decisions, journal, schema, usage
 from dragoman.ledger import fold as folding
 from dragoman.ledger.fold import Folder, fold
+from dragoman.ledger.glance import Glance
 from dragoman.ledger.journal import Journal
 from dragoman.ledger.row import Row
+from dragoman.ledger.spending import by_key
 from dragoman.ledger.store import Store, StoreError, remember
 
 PURE = {"_rows", "_record", "_text", "_day", "<listcomp>", "<dictcomp>", "<genexpr>", "<lambda>", "<module>"}
@@ -57,8 +59,8 @@ def booked(state: State) -> list[str]:
 
 
 def spent(state: State) -> int:
-    with Store(state) as store:
-        return sum(usage.spending(store).get("k", {}).values())
+    with Glance(state) as glance:
+        return sum(by_key(glance).get("k", {}).values())
 
 
 def ids(numbers: range) -> list[str]:
@@ -158,7 +160,7 @@ def test_no_crash_loses_a_row_or_books_it_twice(state: State, tmp_path: Path) ->
         number += 3
         with Store(state) as store:
             assert [each.request_id for each in usage.rows(store)][-3:] == expected, f"killed at step {step}"
-            assert sum(usage.spending(store)["k"].values()) == number * 10**9, f"killed at step {step}"
+        assert spent(state) == number * 10**9, f"killed at step {step}"
         assert journal.files(state.path) == []
     assert step > 60
     assert booked(state) == ids(range(number))
@@ -229,9 +231,9 @@ def test_what_others_spent_leaves_out_what_this_writer_booked(state: State) -> N
     mine = write(state, range(2), time=NOW)
     write(state, range(2, 5), time=NOW - DAY)
     fold(state)
-    with Store(state) as store:
-        assert list(usage.spending(store, without=mine.writer)["k"].values()) == [3 * 10**9]
-        assert sum(usage.spending(store)["k"].values()) == 5 * 10**9
+    with Glance(state) as glance:
+        assert list(by_key(glance, without=mine.writer)["k"].values()) == [3 * 10**9]
+    assert spent(state) == 5 * 10**9
 
 
 async def test_the_folder_folds_and_tells_so_until_it_is_cancelled(state: State) -> None:
@@ -272,11 +274,27 @@ def test_a_fold_that_fails_is_logged_and_tried_again(state: State, caplog: pytes
     assert booked(state) == ids(range(2))
 
 
-def test_the_gateway_does_not_load_the_database_to_write_the_journal() -> None:
-    code = (
-        "import dragoman.ledger.fold, dragoman.ledger.journal, dragoman.access, sys; print('sqlalchemy' in sys.modules)"
-    )
-    assert subprocess.check_output([sys.executable, "-c", code], text=True) == "False\n"
+SERVING = """
+import sys
+from pathlib import Path
+import dragoman.server.serve
+from dragoman.access.keys import KeyBook
+from dragoman.config import State
+from dragoman.ledger.glance import Glance
+from dragoman.ledger.spending import by_key, on_models
+state = State(dir=sys.argv[1])
+book = KeyBook(state)
+assert book.load()
+with Glance(state) as glance:
+    assert by_key(glance) and on_models(glance, ["m"], 0.0)
+print("sqlalchemy" in sys.modules)
+"""
+
+
+def test_serving_with_keys_and_budgets_does_without_sqlalchemy(state: State) -> None:
+    write(state, range(2))
+    fold(state)
+    assert subprocess.check_output([sys.executable, "-c", SERVING, str(state.path)], text=True) == "False\n"
 
 
 def test_a_record_goes_to_a_table_of_its_own_once_and_goes_with_its_row(state: State) -> None:

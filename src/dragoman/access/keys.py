@@ -10,7 +10,8 @@ import hashlib
 import logging
 import secrets
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec import Struct
@@ -18,9 +19,10 @@ from msgspec import Struct
 from dragoman.access.principal import Principal
 from dragoman.accounts.periods import Period
 from dragoman.config import Secret, State
+from dragoman.ledger.glance import Glance
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection, Row, Select
+    from sqlalchemy import Connection
 
     from dragoman.ledger.store import Store
 
@@ -100,35 +102,35 @@ def revoke(store: "Store", key_id: str, now: float) -> bool:
         return True
 
 
-def stored(store: "Store") -> list[Key]:
-    """All keys, oldest first, revoked ones included."""
-    from dragoman.ledger import schema
-
-    with store.read() as connection:
-        return [_key(row) for row in connection.execute(_all().order_by(schema.keys.c.created))]
+_ALL = (
+    "SELECT keys.*, COALESCE(priorities.priority, ?) AS priority"
+    " FROM keys LEFT JOIN priorities ON priorities.key = keys.id"
+)
 
 
-def _all() -> "Select[tuple[object, ...]]":
-    from sqlalchemy import func, select
-
-    from dragoman.ledger.schema import keys, priorities
-
-    priority = func.coalesce(priorities.c.priority, USUAL).label("priority")
-    return select(keys, priority).outerjoin(priorities, priorities.c.key == keys.c.id)
+def stored(glance: Glance) -> list[Key]:
+    """All keys, oldest first, revoked ones included. Raises `StoreError`."""
+    return [_key(row) for row in glance.rows(f"{_ALL} ORDER BY created", USUAL)]
 
 
-def _key(row: "Row[tuple[object, ...]]") -> Key:
-    fields = {str(name): value for name, value in row._mapping.items()}
-    del fields["digest"]
+def _key(row: Mapping[Any, Any]) -> Key:
+    """The record that a row of the table makes."""
+    fields = {str(name): value for name, value in row.items() if name != "digest"}
     if fields["models"] is not None:
-        fields["models"] = msgspec.json.decode(str(fields["models"]))
-    return msgspec.convert(fields, Key)
+        fields["models"] = msgspec.json.decode(fields["models"])
+    return msgspec.convert(fields, Key, strict=False)  # SQLite's flags are numbers
 
 
 def _changed(connection: "Connection") -> None:
-    from dragoman.ledger.store import recall, remember
+    """Counts one more change, in one step: two at a time must be two."""
+    from sqlalchemy import BigInteger, String, cast, literal_column
 
-    remember(connection, _CHANGES, str(int(recall(connection, _CHANGES) or 0) + 1))
+    from dragoman.ledger import schema
+    from dragoman.ledger.store import upsert
+
+    value = schema.meta.c.value
+    more = {"value": lambda _: cast(cast(value, BigInteger) + literal_column("1"), String)}
+    upsert(connection, schema.meta, ["name", "value"], [(_CHANGES, "1")], more)
 
 
 class KeyBook:
@@ -144,7 +146,7 @@ class KeyBook:
             self._fixed[digest(admin_key.reveal())] = Principal(id="admin", name="access.admin_key", admin=True)
         self._principals: dict[str, Principal] = dict(self._fixed)
         self._changes: str | None = None
-        self._store: Store | None = None
+        self._glance: Glance | None = None
         self._looked = float("-inf")
         self._loading: asyncio.Task[bool] | None = None
 
@@ -159,17 +161,14 @@ class KeyBook:
     def load(self) -> bool:
         """Reads the keys if they changed since the last time; returns whether they did. Blocks: call it in a thread.
         Raises `StoreError` or `ConfigError`; the keys then stay as they were."""
-        from dragoman.ledger import schema
-        from dragoman.ledger.store import Store, recall
-
-        if self._store is None:
-            self._store = Store(self._state)
-        with self._store.read() as connection:
-            changes = recall(connection, _CHANGES) or "0"
-            if changes == self._changes:
-                return False
-            rows = connection.execute(_all().where(schema.keys.c.revoked.is_(None))).all()
-        self._principals = {**{row.digest: _key(row).principal() for row in rows}, **self._fixed}
+        if self._glance is None:
+            self._glance = Glance(self._state)
+        counted = self._glance.rows("SELECT value FROM meta WHERE name = ?", _CHANGES)
+        changes = counted[0]["value"] if counted else "0"
+        if changes == self._changes:
+            return False
+        rows = self._glance.rows(f"{_ALL} WHERE revoked IS NULL", USUAL)
+        self._principals = {**{row["digest"]: _key(row).principal() for row in rows}, **self._fixed}
         self._changes = changes
         return True
 
@@ -196,9 +195,9 @@ class KeyBook:
         return self.find(secret)
 
     def close(self) -> None:
-        if self._store is not None:
-            self._store.close()
-            self._store = None
+        if self._glance is not None:
+            self._glance.close()
+            self._glance = None
 
     def _loaded(self, _: "asyncio.Task[bool]") -> None:
         self._loading = None

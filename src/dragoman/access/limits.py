@@ -209,7 +209,7 @@ class Limiter:
         self._shared = shared
 
     def load(self, spending: Mapping[str, Mapping[str, int]]) -> None:
-        """Takes what other processes spent: key id -> day (UTC, ISO) -> pico-dollars. See `ledger.usage.spending`."""
+        """Takes what other processes spent: key id -> day (UTC, ISO) -> pico-dollars. See `ledger.spending`."""
         self._spending = spending
         for key, account in self._accounts.items():
             account.others, account.others_sum = dict(spending.get(key, {})), ("", 0)

@@ -66,14 +66,14 @@ def create(
 def list_(as_json: AsJson = False, config: ConfigFile = None) -> None:
     """All keys, without their secrets."""
     from dragoman.ledger.fold import fold
-    from dragoman.ledger.store import Store
-    from dragoman.ledger.usage import spending
+    from dragoman.ledger.glance import Glance
+    from dragoman.ledger.spending import by_key
 
     state = settings(config).state
     fold(state)
-    with Store(state) as store:
-        found = keys.stored(store)
-        spent = {key: sum(days.values()) for key, days in spending(store).items()}
+    with Glance(state) as glance:
+        found = keys.stored(glance)
+        spent = {key: sum(days.values()) for key, days in by_key(glance).items()}
     if as_json:
         print_json([_shown(key, spent.get(key.id, 0)) for key in found])
         return

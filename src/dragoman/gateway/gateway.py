@@ -32,6 +32,8 @@ from dragoman.gateway.relay import relay
 from dragoman.gateway.responses import respond
 from dragoman.gateway.serving import Serving
 from dragoman.gateway.trial import Trials
+from dragoman.ledger import spending
+from dragoman.ledger.glance import Glance
 from dragoman.ledger.journal import Journal, JournalError
 from dragoman.ledger.responses import Responses
 from dragoman.ledger.row import Row
@@ -61,6 +63,7 @@ class Gateway:
         self.leases = Leases(shared)
         self.limiter = Limiter(shared)
         self.shared: Shared | None = None
+        self.counting: asyncio.Task[None] | None = None  # while it is not known yet what budgets have left
         self._degrade = settings.state.shared_fallback == "degrade"
         self.overlay = Overlay(settings.state.path)
         self.settings = settings  # without what was changed at run time
@@ -122,6 +125,8 @@ class Gateway:
 
     async def admit(self, story: Story) -> None:
         """Who asks. Raises `Failed` where they may not: no key or a wrong one, over a limit, out of budget."""
+        if self.counting is not None:
+            await asyncio.shield(self.counting)
         key = story.call.key
         principal = await self.who(key) if key else None
         if principal is None:
@@ -181,16 +186,12 @@ class Gateway:
 
     def load_spending(self) -> None:
         """What other workers and earlier runs spent, from the ledger; called in the folding thread."""
-        from dragoman.ledger.store import Store
-        from dragoman.ledger.usage import spending, spent_on
-
-        if self.keys.budgeted():
-            with Store(self.serving.settings.state) as store:
-                self.limiter.load(spending(store, without=self._journal.writer))
         router, now = self.serving.router, time.time()
-        if routes := router.budgeted():
-            with Store(self.serving.settings.state) as store:
-                router.load_spending(spent_on(store, routes, since=now - now % 86400), now)
+        with Glance(self.serving.settings.state) as glance:
+            if self.keys.budgeted():
+                self.limiter.load(spending.by_key(glance, without=self._journal.writer))
+            if routes := router.budgeted():
+                router.load_spending(spending.on_models(glance, routes, since=now - now % 86400), now)
 
     def _book(self, story: Story) -> None:
         row = story.row

@@ -188,19 +188,20 @@ def _book(connection: "Connection", rows: list[Row], path: Path, position: int) 
     from dragoman.ledger.store import upsert
 
     writer = journal.writer_of(path)
-    fresh = list({row.request_id: row for row in rows}.values())
-    attempt = connection.begin_nested()
-    if _insert(connection, fresh, writer) == len(fresh):
-        attempt.commit()
-    else:  # some are there already: only the others may count as spent
-        attempt.rollback()
+    by_id = {row.request_id: row for row in rows}
+    fresh = [by_id[request_id] for request_id in sorted(by_id)]  # in one order everywhere: no two folds lock crosswise
+    while True:
+        attempt = connection.begin_nested()
+        if _insert(connection, fresh, writer) == len(fresh):
+            attempt.commit()
+            break
+        attempt.rollback()  # some are there already, or by now: only the others may count as spent
         fresh = _unknown(connection, fresh)
-        _insert(connection, fresh, writer)
     spent: defaultdict[tuple[str, str], int] = defaultdict(int)
     for row in fresh:
         if row.key and row.cost:
             spent[row.key, _day(row.time // 86400)] += row.cost
-    added = [(key, day, writer, cost) for (key, day), cost in spent.items()]
+    added = [(key, day, writer, cost) for (key, day), cost in sorted(spent.items())]
     columns = ["key", "day", "writer", "cost"]
     _insert_decisions(connection, fresh)
     upsert(connection, schema.spending, columns, added, {"cost": lambda new: schema.spending.c.cost + new.cost})

@@ -1,8 +1,10 @@
-"""The tables of the ledger's database. Money is pico-dollars, times are Unix seconds (floats), flags are booleans."""
+"""The tables of the ledger's database, in their present `version`.
+
+Money is pico-dollars, times are Unix seconds (floats), flags are booleans.
+"""
 
 from sqlalchemy import BigInteger, Boolean, Column, Double, Index, Integer, MetaData, String, Table, Text
 
-VERSION = "2"
 metadata = MetaData()
 
 usage = Table(  # the fields of `row.Row`, and who booked it

@@ -8,18 +8,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeAlias
 
-from sqlalchemy import URL, Connection, Engine, Table, create_engine, event, make_url, select
+from sqlalchemy import URL, Connection, Engine, Table, create_engine, event, select, text
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.exc import DBAPIError
 
-from dragoman.config import ConfigError, State
-from dragoman.ledger import schema
+from dragoman.config import State
+from dragoman.ledger import driver, schema
+from dragoman.ledger.driver import StoreError
+from dragoman.ledger.version import NEXT, VERSION
 
-FILE = "ledger.sqlite"
-
-
-class StoreError(RuntimeError):
-    """The database can't be used; the message says why."""
+_ONE_MAKES_IT = 0x647261676F6D616E  # "dragoman": the advisory lock under which PostgreSQL's tables are made
 
 
 class Store:
@@ -28,11 +26,13 @@ class Store:
     def __init__(self, state: State) -> None:
         self._engine = _engine(state)
         with self.write() as connection:
+            if connection.dialect.name == "postgresql":  # workers, folds and nodes may all come first
+                connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _ONE_MAKES_IT})
             schema.metadata.create_all(connection)
-            remember(connection, "schema", schema.VERSION, replace=False)
+            remember(connection, "schema", VERSION, replace=False)
             version = _upgrade(connection, recall(connection, "schema"))
-        if version != schema.VERSION:
-            raise StoreError(f"state.database has schema {version}, this program knows {schema.VERSION}: upgrade it")
+        if version != VERSION:
+            raise StoreError(f"state.database has schema {version}, this program knows {VERSION}: upgrade it")
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
@@ -56,13 +56,10 @@ class Store:
         self.close()
 
 
-_NEXT = {"1": "2"}  # versions that differ in new tables only, which are there by now
-
-
 def _upgrade(connection: Connection, version: str | None) -> str | None:
     """Brings the database to the version of this program, if it can be; returns the version it has then."""
-    while version in _NEXT:
-        version = _NEXT[version]
+    while version in NEXT:
+        version = NEXT[version]
         remember(connection, "schema", version)
     return version
 
@@ -124,23 +121,14 @@ def remember(connection: Connection, name: str, value: str, replace: bool = True
 
 
 def _engine(state: State) -> Engine:
-    if state.database == "sqlite":
-        state.path.mkdir(parents=True, exist_ok=True, mode=0o700)
-        engine = create_engine(URL.create("sqlite", database=str(state.path / FILE)), connect_args={"timeout": 30})
-        event.listen(engine, "connect", _prepare_sqlite)
-        event.listen(engine, "begin", _begin_sqlite)
-        return engine
-    try:
-        url = make_url(state.database)
-        if url.drivername in {"postgres", "postgresql"}:
-            url = url.set(drivername="postgresql+psycopg")
-        if url.get_backend_name() != "postgresql":
-            raise ArgumentError
-        return create_engine(url, pool_pre_ping=True)
-    except (ArgumentError, NoSuchModuleError):
-        raise ConfigError('state.database: expected "sqlite" or "postgresql://user:password@host/name"') from None
-    except ModuleNotFoundError:
-        raise ConfigError("state.database: PostgreSQL needs a driver: pip install 'dragoman[postgres]'") from None
+    if not driver.is_sqlite(state):
+        return create_engine("postgresql+psycopg://", creator=lambda: driver.open_postgres(state), pool_pre_ping=True)
+    state.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    file = str(driver.sqlite_file(state))
+    engine = create_engine(URL.create("sqlite", database=file), connect_args={"timeout": 30})
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
 
 
 def _prepare_sqlite(connection: Any, _: object) -> None:

@@ -76,30 +76,6 @@ def row_of(found: Sequence[Any]) -> Row:
     return msgspec.convert(fields, Row, strict=False)
 
 
-def spending(store: Store, without: str | None = None) -> dict[str, dict[str, int]]:
-    """Key id -> day (UTC, ISO) -> pico-dollars; `without`: what that journal writer booked is left out."""
-    table = schema.spending
-    # A key spends less than 9 million dollars a day.
-    statement = select(table.c.key, table.c.day, func.sum(table.c.cost)).group_by(table.c.key, table.c.day)
-    if without is not None:
-        statement = statement.where(table.c.writer != without)
-    found: dict[str, dict[str, int]] = {}
-    with store.read() as connection:
-        for key, day, cost in connection.execute(statement):
-            found.setdefault(key, {})[day] = int(cost)
-    return found
-
-
-def spent_on(store: Store, models: Sequence[str], since: float) -> dict[str, int]:
-    """Name as asked for -> pico-dollars since then (Unix seconds)."""
-    c = schema.usage.c
-    statement = (  # a day of one name costs less than 9 million dollars
-        select(c.model, func.sum(c.cost)).where(c.time >= since, c.model.in_(models)).group_by(c.model)
-    )
-    with store.read() as connection:
-        return {model: int(cost or 0) for model, cost in connection.execute(statement)}
-
-
 def _between(since: float | None, until: float | None) -> list[ColumnElement[bool]]:
     time = schema.usage.c.time
     return ([time >= since] if since is not None else []) + ([time < until] if until is not None else [])

@@ -341,7 +341,7 @@ def _read_usage(state: State, by: "By | None") -> bytes:
 def _read_keys(state: State) -> bytes:
     """The gateway keys, without anything secret. In a thread."""
     from dragoman.access.keys import stored
-    from dragoman.ledger.store import Store
+    from dragoman.ledger.glance import Glance
 
-    with Store(state) as store:
-        return msgspec.json.encode({"keys": stored(store)})
+    with Glance(state) as glance:
+        return msgspec.json.encode({"keys": stored(glance)})

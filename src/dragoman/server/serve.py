@@ -20,7 +20,7 @@ from dragoman.accounts import overlay
 from dragoman.accounts.shared import link
 from dragoman.gateway import Gateway
 from dragoman.ledger.fold import Folder, fold_apart
-from dragoman.ledger.journal import Journal
+from dragoman.ledger.journal import Journal, files
 from dragoman.server.app import App
 from dragoman.server.http import Connection, Listener
 from dragoman.server.metrics import Metrics
@@ -66,8 +66,7 @@ class Worker:
         loop.add_signal_handler(signal.SIGHUP, self.reload)
         await self._keep_keys()
         if self.keys.budgeted() or self.gateway.serving.router.budgeted():
-            await asyncio.to_thread(fold_apart, self.gateway.serving.settings.state, True)
-            await asyncio.to_thread(self.gateway.load_spending)
+            self.gateway.counting = asyncio.create_task(self._count_spending())
         settings = self.gateway.serving.settings
         if self._steward is not None or settings.state.shared != "memory":
             await self.gateway.share(
@@ -80,6 +79,9 @@ class Worker:
             lambda: Connection(self._listener), sock=listener, ssl=_tls(settings.server), backlog=2048
         )
         ready()
+        if self.gateway.counting is not None:
+            await self.gateway.counting
+            self.gateway.counting = None
         await self._end.wait()
         server.close()
         self.journal.close()
@@ -87,6 +89,14 @@ class Worker:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await self.gateway.close()
+
+    async def _count_spending(self) -> None:
+        """What budgets must know of earlier runs; requests wait for it. Raises `FoldError`, `StoreError`: without it,
+        no budget would hold."""
+        state = self.gateway.serving.settings.state
+        if files(state.path):
+            await asyncio.to_thread(fold_apart, state, True)
+        await asyncio.to_thread(self.gateway.load_spending)
 
     async def _fold(self) -> None:
         """Folds the journal now and then; sooner where budgets depend on what other workers booked."""
