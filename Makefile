@@ -11,7 +11,9 @@ LOCK := $(BIN)/python -m uv pip compile --quiet --upgrade --python-version 3.11 
 .PHONY: setup serve test check bench lock
 .DEFAULT_GOAL := setup
 
+# Compiled ahead, so that it starts fast also where Python may not write bytecode as it goes.
 setup: $(READY)
+	-@$(BIN)/python -m compileall -q src
 
 # The locks are complete, so nothing is resolved here: what is not in them, with its hash, is not installed.
 $(READY): requirements/dev.lock pyproject.toml scripts/venv.sh
