@@ -1,4 +1,5 @@
 # serve: run the gateway.   test, check, bench: what they say.   setup: a virtual environment with all they need.
+# sbom: write what the core install is made of (CycloneDX) to build/.
 # lock: look up the newest versions that fit and write them, with their hashes, to requirements/.
 
 VENV := .venv
@@ -8,7 +9,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 LOCK := $(BIN)/python -m uv pip compile --quiet --upgrade --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-header --overrides requirements/overrides.txt
 
-.PHONY: setup serve test check bench lock
+.PHONY: setup serve test check bench sbom lock
 .DEFAULT_GOAL := setup
 
 # Compiled ahead, so that it starts fast also where Python may not write bytecode as it goes.
@@ -26,6 +27,7 @@ serve: setup
 	$(BIN)/dragoman serve $(ARGS)
 
 test: setup
+	@sh scripts/packages.sh postgresql redis-server || true
 	$(BIN)/pytest -n 2 $(ARGS)
 
 check: setup
@@ -37,8 +39,11 @@ check: setup
 bench: setup
 	$(BIN)/python -m bench $(ARGS)
 
+sbom: setup
+	$(BIN)/python scripts/sbom.py
+
 lock: setup
 	$(PIP) install uv
 	$(LOCK) pyproject.toml --output-file requirements/core.lock
-	$(LOCK) pyproject.toml requirements/build.in --extra local --extra voice --extra train --extra dev \
+	$(LOCK) pyproject.toml requirements/build.in --extra local --extra voice --extra train --extra postgres --extra dev \
 		--constraints requirements/core.lock --output-file requirements/dev.lock

@@ -7,6 +7,9 @@ from typing import Any
 import pytest
 
 from fakes import Fake, start
+from services import database, postgres, postgres_server, redis, redis_server, shared_redis
+
+__all__ = ["database", "postgres", "postgres_server", "redis", "redis_server", "shared_redis"]  # see `services`
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

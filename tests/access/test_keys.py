@@ -15,8 +15,8 @@ from dragoman.ledger.store import Store
 
 
 @pytest.fixture
-def state(tmp_path: Path) -> State:
-    return State(dir=str(tmp_path))
+def state(tmp_path: Path, database: str) -> State:
+    return State(dir=str(tmp_path), database=database)
 
 
 def make(state: State, **fields: Any) -> tuple[Key, str]:
@@ -35,6 +35,7 @@ def test_a_key_is_256_random_bits_and_known_by_its_prefix(state: State) -> None:
     assert one != other and one.startswith("dgm-") and len(one) >= 4 + 43
 
 
+@pytest.mark.parametrize("database", ["sqlite"])  # whose files can be looked into
 def test_the_secret_is_nowhere_in_the_state(state: State) -> None:
     _, secret = make(state)
     written = b"".join(path.read_bytes() for path in state.path.rglob("*") if path.is_file())

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 
 from access.test_limits import DOLLAR
-from accounts.conftest import RedisServer, clock
+from accounts.conftest import clock
 from dragoman.access.asking import granted
 from dragoman.access.limits import Limiter, Refused
 from dragoman.access.principal import Principal
@@ -22,6 +22,7 @@ from dragoman.accounts.queue import Ticket
 from dragoman.accounts.shared import Shared
 from dragoman.accounts.shares import Shares
 from dragoman.accounts.steward import Report
+from services import RedisServer
 
 LIMITS = Limits(max_in_flight=3, rpm=1000, tpm=10**6, daily=200 * DOLLAR)
 

@@ -11,7 +11,7 @@ import pytest
 from dragoman.accounts.steward import MONEY, QUIET, RATE, SLOTS, TTL, Claim, Group, News, Reply, Report, Steward, Used
 
 if TYPE_CHECKING:
-    from accounts.conftest import RedisServer
+    from services import RedisServer
 
 T0 = 1_790_000_000.0
 

@@ -174,12 +174,22 @@ def _rows(data: bytes, name: str) -> list[Row]:
     for line in data.split(b"\n"):
         if line:
             try:
-                rows.append(_decode(line))
+                row = _decode(line)
             except msgspec.DecodeError:
                 damaged += 1
+            else:
+                rows.append(_without_nul(row) if b"\\u0000" in line else row)
     if damaged:
         _log.warning("journal: %d rows of %s were cut short when they were written", damaged, name)
     return rows
+
+
+def _without_nul(row: Row) -> Row:
+    """PostgreSQL's text can't hold a NUL, and clients may ask for models with one in their name."""
+    for name in COLUMNS:
+        if isinstance(value := getattr(row, name), str):
+            setattr(row, name, value.replace("\0", "\ufffd"))
+    return row
 
 
 def _book(connection: "Connection", rows: list[Row], path: Path, position: int) -> int:
