@@ -1,0 +1,104 @@
+"""What the predictor sees of a prompt: its form, its meaning, and its words."""
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from dragoman.routing.lexicon import Lexicon
+from dragoman.routing.text import normalise, words
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+BITS = 14
+BUCKETS = 2**BITS  # of hashed words and pairs of words
+MOST_WORDS = 320  # that are looked at: the first 256 and the last 64
+_LAST_WORDS = 64
+FORM = (
+    "words",
+    "characters",
+    "digits",
+    "mathematical signs",
+    "signs of code",
+    "options",
+    "length of an option",
+    "formula",
+    "backslashes",
+    "code",
+    "question mark",
+    "length of a word",
+    "gap to fill",
+    "negation",
+    "following",
+    "opens with which",
+    "opens with what",
+    "opens with an article",
+    "condition",
+    "enumeration",
+    "statements",
+    "all or none of them",
+)
+"""Names of the form's numbers, in their order."""
+
+
+class Reading(NamedTuple):
+    """A prompt in numbers: its form (see `FORM`), its meaning (a direction among the lexicon's dimensions), and the
+    buckets into which its words and pairs of words fall."""
+
+    form: list[float]
+    meaning: "NDArray[Any]"
+    buckets: "NDArray[Any]"
+
+
+def read(prompt: str, lexicon: Lexicon) -> Reading:
+    """All of them, in one go."""
+    import numpy as np
+
+    normal = normalise(prompt)
+    found = words(normal)
+    if len(found) > MOST_WORDS:
+        found = found[: MOST_WORDS - _LAST_WORDS] + found[-_LAST_WORDS:]
+    numbers = np.array(lexicon.numbers(found) or [0], np.uint32)  # uint32 wraps around: that is what mixes the bits
+    mixed = numbers * np.uint32(0x9E3779B1)
+    pairs = (mixed[:-1] ^ (numbers[1:] * np.uint32(0x85EBCA6B))) * np.uint32(0x2545F491)
+    buckets = np.concatenate((mixed, pairs)) >> np.uint32(32 - BITS)
+    total = lexicon.table[np.minimum(numbers, lexicon.unknown)].sum(axis=0)
+    length = float(total @ total) ** 0.5
+    return Reading(_form(normal, len(found)), total / length if length else total, buckets)
+
+
+def _form(text: str, count: int) -> list[float]:
+    """The numbers named in `FORM`, of a normalised prompt with `count` words and signs."""
+    from math import log1p
+
+    size = len(text) + 1
+    spaces = text.count(" ")
+    first = text.find(" a. ")
+    options = 0
+    if first >= 0:
+        options = 1
+        while (text.find(f" {'abcdefghij'[options]}. ", first)) >= 0 and options < 9:
+            options += 1
+    have = text.__contains__
+    return [
+        log1p(spaces + 1),
+        log1p(size),
+        sum(map(text.count, "0123456789")) / size,
+        sum(map(text.count, "=+*/^<>\\$")) / size,
+        sum(map(text.count, "{}[]_;")) / size,
+        options,
+        log1p((size - first) / options) if options else 0,
+        text.count("$") > 1,
+        have("\\"),
+        have("def ") or have("import ") or have("```"),
+        have("?"),
+        min(20.0, size / (spaces + 1)),
+        have("___"),
+        have(" not ") or have(" except"),
+        have("following"),
+        text.startswith("which"),
+        text.startswith("what"),
+        text.startswith(("a ", "an ", "the ")),
+        have("if "),
+        have(" ii"),
+        have("statement 1") or have("statement i"),
+        have("none of") or have("all of the"),
+    ]

@@ -1,0 +1,53 @@
+"""A prompt as the predictor reads it: what cannot change the answer is taken away first.
+
+Case, white space, typographic variants and common courtesies say nothing of how hard a question is, so two prompts that
+differ only in them must be the same prompt to the router.
+"""
+
+import re
+import unicodedata
+
+MOST_CHARACTERS = 4_000  # of a prompt that are read: its head and its tail, so that no prompt takes long
+_TAIL = 1_000
+
+_TYPOGRAPHY = str.maketrans(
+    {"‘": "'", "’": "'", "‚": "'", "“": '"', "”": '"', "„": '"', "–": "-", "—": "-", "−": "-", "…": "...", "\u00a0": " "}
+)
+_GREETING = r"(?:(?:hi|hello|hey|greetings|good (?:morning|day|evening|afternoon))(?: there| all| everyone)?[,.!:]* )"
+_ASKING = (
+    r"(?:(?:please|kindly|pls|plz)(?: (?:can|could|would|will) you)?|(?:can|could|would|will) you(?: (?:please|kindly))?"
+    r"|i would (?:like|appreciate) (?:it if )?you(?: to| could| can)?|i(?:'d| would) like you to|i need your help with"
+    r"|i have a question)"
+)
+_TASK = (
+    r"(?: (?:help(?: me)?(?: (?:with|to))?|answer|solve|respond to|reply to|look at|consider|tell me|assist(?: me)? with)"
+    r"(?: (?:the following|the|this|my|these|following))?(?: (?:question|problem|task|request|prompt|exercise|query|one))?"
+    r"(?: (?:below|carefully|for me|correctly|as best you can))*)"
+)
+_OPENING = re.compile(rf"^{_GREETING}?(?:{_ASKING}{_TASK}?[:,.!?-]* )?")
+_CLOSING = re.compile(
+    r"[ ,]*(?:\b(?:(?:many |lots of )?thanks(?: a lot| so much| very much| again)?|thank you(?: (?:so|very) much)?|thx"
+    r"|please(?: and thank you)?|cheers|i appreciate (?:it|your help)|much appreciated)"
+    r"(?: (?:in advance|for (?:your|the|any) (?:help|time|answer|assistance)))?[ .!:)]*)+$"
+)
+_WORD = re.compile(r"[^\W\d_]+|\d+|[^\w\s]|_+")
+
+
+def normalise(prompt: str) -> str:
+    """Lower case, single spaces, plain quotes and dashes, without greetings, "please" in front and thanks behind."""
+    if len(prompt) > MOST_CHARACTERS:
+        prompt = f"{prompt[: MOST_CHARACTERS - _TAIL]} {prompt[-_TAIL:]}"
+    if not prompt.isascii():
+        prompt = unicodedata.normalize("NFKC", prompt.translate(_TYPOGRAPHY))
+    plain = " ".join(prompt.lower().split())
+    opening = _OPENING.match(plain)
+    bare = plain[opening.end() :] if opening else plain
+    closing = _CLOSING.search(bare, max(0, len(bare) - 120))
+    if closing:
+        bare = bare[: closing.start()]
+    return bare or plain
+
+
+def words(normal: str) -> list[str]:
+    """Words, numbers and signs of a normalised prompt, in order."""
+    return _WORD.findall(normal)

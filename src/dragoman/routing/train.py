@@ -1,0 +1,416 @@
+"""Learning from outcomes (`dragoman router train`).
+
+How this works. For each task, what a model scores is taken apart: the model's mean; the category's departure from it,
+shrunk by how much categories differ at all (empirical Bayes); and what the text says of the rest. The text speaks twice:
+through its meaning and form (random features of a kernel, ridge regression) and through its words (hashed words and
+pairs, ridge regression). Both are listened to as much as they deserve: weights for the part that all models share (how
+hard the question is) and for what sets models apart are measured on questions that were held out; once at random, and
+once with whole categories held out. The second weights rule where a query is unlike the training data, so the text
+falls silent there and the best single model stays.
+
+Beside the tasks stands one model of all tasks together, for queries of a task that was not trained.
+
+Everything is linear algebra and seeded: the same outcomes and seed give the same file, bit for bit, on the same machine.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from dragoman.routing import artifact, features
+from dragoman.routing.lexicon import Lexicon
+from dragoman.routing.outcomes import Answered
+from dragoman.routing.predictor import DENSE_SCALE, KIND, About, Task
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+RANDOM_FEATURES = 384
+WIDTH = 0.02  # of the kernel: exp(-WIDTH |x - y|²)
+FORM_SCALE = 0.3  # of a form number, beside a meaning's
+RIDGE = 20.0  # of meaning and form
+WORD_RIDGE = 8.0
+FOLDS = 5
+FACTORS = 8  # that the heads over words are boiled down to
+CENTRES = 48
+POOLED = (0.5, 0.0, 0.5, 0.0)  # how much to believe of the text on a task that was not trained
+LEAST = 8  # questions of a task
+
+
+class TrainingError(RuntimeError):
+    """Outcomes from which nothing can be learned."""
+
+
+def train(rows: Sequence[Answered], lexicon: Lexicon, seed: int = 0) -> bytes:
+    """The artifact's bytes. Raises `TrainingError`."""
+    import numpy as np
+
+    rng = np.random.default_rng(seed)
+    readings = [features.read(row.prompt, lexicon) for row in rows]
+    arrays: dict[str, Any] = {}
+    phi = _semantic(readings, arrays, rng)
+    words = _words(readings, arrays)
+    tasks = {}
+    for name in sorted({row.task or "" for row in rows}):
+        at = [number for number, row in enumerate(rows) if (row.task or "") == name]
+        if len(at) < LEAST:
+            raise TrainingError(f'task "{name}": {len(at)} questions: expected {LEAST} or more')
+        tasks[name] = _task(f"t{len(tasks)}", [rows[i] for i in at], phi[at], words[at], arrays, rng)
+    pooled = _pooled(rows, phi, tasks, arrays) if len(tasks) > 1 else None
+    about = About(lexicon=lexicon.name, tasks=tasks, pooled=pooled, questions=len(rows), seed=seed)
+    return artifact.pack(KIND, about, arrays)
+
+
+def _semantic(readings: "Sequence[features.Reading]", arrays: dict[str, Any], rng: Any) -> "NDArray[Any]":
+    """Meaning and form of every prompt as random features of a kernel, followed by themselves."""
+    import numpy as np
+
+    form = np.array([reading.form for reading in readings], float)
+    meaning = np.array([reading.meaning for reading in readings], float)
+    spread = meaning.std(0) + 1e-6
+    middle = np.concatenate((form.mean(0), meaning.mean(0)))
+    scale = np.concatenate((FORM_SCALE / np.maximum(form.std(0), 0.02), 1 / np.sqrt(spread * spread.max())))
+    dense = (np.concatenate((form, meaning), 1) - middle) * scale
+    arrays["middle"] = middle.astype("f4")
+    arrays["scale"] = scale.astype("f4")
+    arrays["kernel"] = (rng.normal(size=(dense.shape[1], RANDOM_FEATURES)) * (2 * WIDTH) ** 0.5).astype("f2")
+    arrays["phase"] = rng.uniform(0, 2 * np.pi, RANDOM_FEATURES).astype("f4")
+    centres = _centres(dense[:, len(features.FORM) :], rng)
+    nearest = _distances(dense[:, len(features.FORM) :], centres)
+    arrays["centres"] = centres.astype("f4")
+    arrays["usual"] = np.quantile(nearest, (0.5, 0.95)).astype("f4")
+    waves = np.cos(dense @ arrays["kernel"].astype(float) + arrays["phase"]) * (2 / RANDOM_FEATURES) ** 0.5
+    return np.asarray(np.concatenate((waves, dense * DENSE_SCALE), 1))
+
+
+def _centres(points: "NDArray[Any]", rng: Any) -> "NDArray[Any]":
+    """Centres of clusters (Lloyd's algorithm)."""
+    import numpy as np
+
+    centres = points[rng.choice(len(points), min(CENTRES, len(points)), replace=False)]
+    for _ in range(12):
+        nearest = ((points[:, None, :] - centres[None]) ** 2).sum(2).argmin(1)
+        centres = np.array(
+            [
+                points[nearest == number].mean(0) if (nearest == number).any() else centre
+                for number, centre in enumerate(centres)
+            ]
+        )
+    return centres
+
+
+def _distances(points: "NDArray[Any]", centres: "NDArray[Any]") -> "NDArray[Any]":
+    import numpy as np
+
+    return np.sqrt(((points[:, None, :] - centres[None]) ** 2).sum(2).min(1))
+
+
+def _words(readings: "Sequence[features.Reading]", arrays: dict[str, Any]) -> Any:
+    """Every prompt's words and pairs as a sparse row of length one, rare ones weighing more."""
+    import numpy as np
+    from scipy import sparse
+
+    row = np.repeat(np.arange(len(readings)), [len(reading.buckets) for reading in readings])
+    column = np.concatenate([reading.buckets for reading in readings]).astype(np.int64)
+    counts = sparse.csr_matrix((np.ones(len(row)), (row, column)), shape=(len(readings), features.BUCKETS))
+    seen = np.asarray((counts > 0).sum(0)).ravel()
+    arrays["rarity"] = np.where(seen < 2, 0, np.log((len(readings) + 1) / (seen + 1))).astype("f2")
+    return _rows(row, column, arrays["rarity"].astype(float), len(readings))
+
+
+def _rows(row: "NDArray[Any]", column: "NDArray[Any]", rarity: "NDArray[Any]", count: int) -> Any:
+    """As the predictor weighs them: each occurrence with its rarity, over the root of the sum of their squares."""
+    import numpy as np
+    from scipy import sparse
+
+    weight = rarity[column]
+    norm = np.sqrt(np.bincount(row, weight**2, count)) + 1e-9
+    return sparse.csr_matrix((weight / norm[row], (row, column)), shape=(count, features.BUCKETS))
+
+
+def _task(key: str, rows: Sequence[Answered], phi: Any, words: Any, arrays: dict[str, Any], rng: Any) -> Task:
+    """Learns one task; its numbers go to `arrays` under `key`."""
+    import numpy as np
+
+    models = sorted({model for row in rows for model in row.outcomes})
+    categories = sorted({row.category for row in rows if row.category is not None})
+    place = {category: number for number, category in enumerate(categories)}
+    group = np.array([place.get(row.category, -1) if row.category is not None else -1 for row in rows])
+    table = np.array([[row.outcomes[m].quality if m in row.outcomes else np.nan for m in models] for row in rows])
+    base, effects = _levels(table, group, len(categories))
+    filled = _filled(table, base)
+    known = len(categories) > 1
+    weights = np.zeros((3, 4))  # category known; not known; strange: of meaning and words, shared and apart
+    folds = rng.permutation(len(rows)) % FOLDS
+    weights[1] = _weights(filled, np.full(len(rows), -1), 0, phi, words, folds, cautious=False)
+    weights[0] = _weights(filled, group, len(categories), phi, words, folds, cautious=False) if known else weights[1]
+    apart = _group_folds(group, rng) if known else _clusters(phi, rng)
+    weights[2] = _weights(filled, np.full(len(rows), -1), 0, phi, words, apart, cautious=True)
+    for number, residual in enumerate((filled - _level(base, effects, group), filled - base)):
+        meaning = _ridge(phi, residual)
+        spoken = _word_ridge(words, residual)
+        _put_meaning(f"{key}.{number}", meaning, phi, arrays)
+        left, right = _factors(_split(spoken))
+        arrays[f"{key}.{number}.words"], arrays[f"{key}.{number}.mix"] = left, right
+    arrays[f"{key}.base"] = base.astype("f4")
+    arrays[f"{key}.effects"] = effects.astype("f4")
+    arrays[f"{key}.weights"] = weights.astype("f4")
+    observed = (~np.isnan(table)).sum(0)
+    arrays[f"{key}.spread"] = np.sqrt(np.nanvar(table, axis=0) / np.maximum(observed, 1) + 1e-6).astype("f4")
+    lengths = _lengths(key, rows, models, phi, group, len(categories), arrays)
+    return Task(key=key, models=models, categories=categories, lengths=lengths, questions=len(rows))
+
+
+def _put_meaning(key: str, heads: "NDArray[Any]", phi: Any, arrays: dict[str, Any]) -> None:
+    split = _split(heads).astype("f2")
+    arrays[f"{key}.meaning"] = split
+    arrays[f"{key}.offset"] = (-phi.mean(0) @ split.astype(float)).astype("f4")
+
+
+def _levels(table: "NDArray[Any]", group: "NDArray[Any]", categories: int) -> "tuple[NDArray[Any], NDArray[Any]]":
+    """Each model's mean, and each category's departure from it, shrunk by how much of it may be chance."""
+    import numpy as np
+
+    base = np.nan_to_num(np.nanmean(table, axis=0), nan=0.5)
+    effects = np.zeros((categories + 1, table.shape[1]))  # the last row: no category
+    departures, noise = [], []
+    for number in range(categories):
+        own = table[group == number] - base
+        count = np.maximum((~np.isnan(own)).sum(0), 1)
+        mean = np.nan_to_num(np.nansum(own, axis=0) / count)
+        departures.append(np.stack((np.full(len(mean), mean.mean()), mean - mean.mean())))
+        variance = np.nan_to_num(np.nanvar(own, axis=0)) + 0.01
+        noise.append(np.stack((np.full(len(mean), variance.mean() / count.mean() * 0.5), variance / count * 0.5)))
+    if departures:
+        seen, chance = np.array(departures), np.array(noise)
+        real = np.maximum((seen**2 - chance).mean(axis=(0, 2)), 1e-6)[None, :, None]
+        effects[:-1] = (seen * real / (real + chance)).sum(1)
+    return base, effects
+
+
+def _level(base: "NDArray[Any]", effects: "NDArray[Any]", group: "NDArray[Any]") -> "NDArray[Any]":
+    return base + effects[group]
+
+
+def _filled(table: "NDArray[Any]", base: "NDArray[Any]") -> "NDArray[Any]":
+    """Where a model was not asked: its mean, and by how much the question was easier or harder for the others."""
+    import numpy as np
+
+    shift = np.nan_to_num(np.nanmean(table - base, axis=1, keepdims=True))
+    return np.where(np.isnan(table), base + shift, table)
+
+
+def _group_folds(group: "NDArray[Any]", rng: Any) -> "NDArray[Any]":
+    """Whole categories to folds."""
+    labels = rng.permutation(int(group.max()) + 2)
+    return labels[group] % min(FOLDS, len(labels))  # type: ignore[no-any-return]  # numpy's indexing is untyped here
+
+
+def _clusters(phi: "NDArray[Any]", rng: Any) -> "NDArray[Any]":
+    """Without categories: clusters of alike questions to folds."""
+    import numpy as np
+
+    dense = phi[:, RANDOM_FEATURES + len(features.FORM) :]
+    centres = _centres(dense, rng)[: 2 * FOLDS]
+    return np.asarray(((dense[:, None, :] - centres[None]) ** 2).sum(2).argmin(1) % FOLDS)
+
+
+def _weights(
+    table: "NDArray[Any]",
+    group: "NDArray[Any]",
+    categories: int,
+    phi: Any,
+    words: Any,
+    folds: "NDArray[Any]",
+    *,
+    cautious: bool,
+) -> "NDArray[Any]":
+    """How much of each voice to believe: least squares on what each said of questions that it had not seen.
+
+    Cautious: the least of what is found when each fold in turn is left out."""
+    import numpy as np
+
+    heard = np.zeros((2, *table.shape))
+    truth = np.zeros_like(table)
+    for fold in np.unique(folds):
+        out = folds == fold
+        base, effects = _levels(table[~out], group[~out], categories)
+        residual = table[~out] - _level(base, effects, group[~out])
+        truth[out] = table[out] - _level(base, effects, group[out])
+        heard[0, out] = (phi[out] - phi[~out].mean(0)) @ _ridge(phi[~out], residual)
+        heard[1, out] = words[out] @ _word_ridge(words[~out], residual)
+    parts = []
+    for part in (_shared, _apart):
+        voices, wanted = np.array([part(heard[0]), part(heard[1])]), part(truth)
+        if cautious:
+            kept = [_two(voices[:, folds != fold], wanted[folds != fold]) for fold in np.unique(folds)]
+            parts.append(np.min(kept, axis=0))
+        else:
+            parts.append(_two(voices, wanted))
+    return np.concatenate(parts)
+
+
+def _shared(table: "NDArray[Any]") -> "NDArray[Any]":
+    return table.mean(1, keepdims=True)  # type: ignore[no-any-return]  # numpy's mean is untyped here
+
+
+def _apart(table: "NDArray[Any]") -> "NDArray[Any]":
+    return table - table.mean(1, keepdims=True)  # type: ignore[no-any-return]  # as above
+
+
+def _two(voices: "NDArray[Any]", wanted: "NDArray[Any]") -> "NDArray[Any]":
+    """Least squares with two weights, neither below 0 nor above 1.5."""
+    import numpy as np
+
+    a, b = voices[0].ravel(), voices[1].ravel()
+    target = wanted.ravel()
+    square = np.array([[a @ a, a @ b], [a @ b, b @ b]]) + 1e-9 * np.eye(2)
+    right = np.array([a @ target, b @ target])
+    both = np.linalg.solve(square, right)
+    if (both < 0).any():
+        alone = np.maximum(right / np.diag(square), 0)
+        gains = alone * right
+        both = np.where(np.arange(2) == gains.argmax(), alone, 0)
+    return np.clip(both, 0, 1.5)
+
+
+def _ridge(phi: "NDArray[Any]", residual: "NDArray[Any]") -> "NDArray[Any]":
+    import numpy as np
+
+    centred = phi - phi.mean(0)
+    square = centred.T @ centred + RIDGE * np.eye(phi.shape[1])
+    return np.asarray(np.linalg.solve(square, centred.T @ (residual - residual.mean(0))))
+
+
+def _word_ridge(words: Any, residual: "NDArray[Any]") -> "NDArray[Any]":
+    """Ridge regression on sparse rows by conjugate gradients, all models at once."""
+    import numpy as np
+
+    target = residual - residual.mean(0)
+    across = words.T.tocsr()
+    gradient = across @ target
+    heads = np.zeros_like(gradient)
+    direction = gradient.copy()
+    size = (gradient**2).sum(0)
+    start = size.copy()
+    for _ in range(25):
+        step = across @ (words @ direction) + WORD_RIDGE * direction
+        length = size / np.maximum((direction * step).sum(0), 1e-30)
+        heads += length * direction
+        gradient -= length * step
+        renewed = (gradient**2).sum(0)
+        if (renewed <= 1e-6 * start).all():
+            break
+        direction = gradient + renewed / np.maximum(size, 1e-30) * direction
+        size = renewed
+    return np.asarray(heads)
+
+
+def _split(heads: "NDArray[Any]") -> "NDArray[Any]":
+    """Heads that give each model's departure from the shared part, and, in a last column, the shared part."""
+    import numpy as np
+
+    shared = heads.mean(1, keepdims=True)
+    return np.concatenate((heads - shared, shared), axis=1)
+
+
+def _factors(heads: "NDArray[Any]") -> "tuple[NDArray[Any], NDArray[Any]]":
+    """Heads over words as a table of bytes, times a small matrix."""
+    import numpy as np
+
+    square = heads.T @ heads
+    _, vectors = np.linalg.eigh(square)
+    basis = vectors[:, ::-1][:, :FACTORS]
+    left = heads @ basis
+    scale = np.maximum(np.abs(left).max(0) / 127, 1e-12)
+    return np.round(left / scale).astype("i1"), (scale[:, None] * basis.T).astype("f4")
+
+
+def _lengths(
+    key: str,
+    rows: Sequence[Answered],
+    models: list[str],
+    phi: Any,
+    group: "NDArray[Any]",
+    categories: int,
+    arrays: dict[str, Any],
+) -> list[bool]:
+    """Learns how long each model's answers are; says of which models something is known."""
+    import numpy as np
+
+    tokens = np.array(
+        [
+            [float(n) if (o := row.outcomes.get(m)) and (n := o.output_tokens) is not None else np.nan for m in models]
+            for row in rows
+        ]
+    )
+    have = (~np.isnan(tokens)).sum(0) >= LEAST
+    if have.any():
+        logs = np.log1p(np.where(have, tokens, 0))
+        base, effects = _levels(logs, group, categories)
+        filled = _filled(logs, base)
+        head = _ridge(phi, filled - _level(base, effects, group))
+        said = _level(base, effects, group) + 0.7 * (phi - phi.mean(0)) @ head
+        stretch = np.nanmean(np.where(have, tokens, 1), axis=0) / np.nanmean(np.expm1(np.minimum(said, 12)), axis=0)
+        arrays[f"{key}.tokens"] = (0.7 * head).astype("f2")
+        arrays[f"{key}.tokens.base"] = (base - 0.7 * phi.mean(0) @ head).astype("f4")
+        arrays[f"{key}.tokens.effects"] = effects.astype("f4")
+        arrays[f"{key}.tokens.stretch"] = stretch.astype("f4")
+    return [bool(one) for one in have]
+
+
+def _pooled(rows: Sequence[Answered], phi: Any, tasks: dict[str, Task], arrays: dict[str, Any]) -> Task:
+    """All tasks as one, for queries of a task that was not trained: how good each model is beside the others that were
+    asked the same, and which way the text moves that, shared by all models as far as a model's own data is thin."""
+    import numpy as np
+
+    models = sorted({model for task in tasks.values() for model in task.models})
+    place = {model: number for number, model in enumerate(models)}
+    table = np.full((len(rows), len(models)), np.nan)
+    for number, row in enumerate(rows):
+        for model, outcome in row.outcomes.items():
+            table[number, place[model]] = outcome.quality
+    names = list(tasks)
+    task = np.array([names.index(row.task or "") for row in rows])
+    base = _ability(np.array([np.nanmean(table[task == number], axis=0) for number in range(len(names))]))
+    residual = table.copy()
+    for number in range(len(names)):
+        residual[task == number] -= np.nanmean(table[task == number], axis=0)
+    shared = np.nanmean(residual, axis=1, keepdims=True)
+    weight = (1 / np.bincount(task)[task] / len(names) * len(rows))[:, None] ** 0.5  # no task drowns another
+    common = _ridge(phi * weight, shared * weight)
+    heads = np.zeros((phi.shape[1], len(models)))
+    seen = ~np.isnan(residual)
+    for columns in _alike(seen):
+        at = seen[:, columns[0]]
+        apart = (residual - shared)[np.ix_(at, columns)]
+        heads[:, columns] = _ridge(phi[at] * weight[at], apart * weight[at])
+    split = np.concatenate((heads, common), axis=1).astype("f2")
+    arrays["p.1.meaning"] = split
+    arrays["p.1.offset"] = (-phi.mean(0) @ split.astype(float)).astype("f4")
+    arrays["p.base"] = base.astype("f4")
+    arrays["p.effects"] = np.zeros((1, len(models)), "f4")
+    arrays["p.weights"] = np.array([POOLED, POOLED, POOLED], "f4")
+    arrays["p.spread"] = (0.1 + 0.1 / np.sqrt(np.maximum(seen.sum(0), 1) / 100)).astype("f4")
+    return Task(key="p", models=models, categories=[], lengths=[False] * len(models), questions=len(rows), words=False)
+
+
+def _alike(seen: "NDArray[Any]") -> "list[list[int]]":
+    """Columns of models that were asked the same questions."""
+    found: dict[bytes, list[int]] = {}
+    for column in range(seen.shape[1]):
+        found.setdefault(seen[:, column].tobytes(), []).append(column)
+    return list(found.values())
+
+
+def _ability(means: "NDArray[Any]") -> "NDArray[Any]":
+    """Each model's quality over tasks that not all were asked: mean of tasks and model's departure, by turns, the
+    latter shrunk as if each model had done one more task just as well as the others."""
+    import numpy as np
+
+    known = ~np.isnan(means)
+    task = np.nanmean(means, axis=1, keepdims=True)
+    ability = np.zeros(means.shape[1])
+    for _ in range(50):
+        ability = np.nansum(means - task, axis=0) / (known.sum(0) + 1)
+        task = np.nanmean(means - ability, axis=1, keepdims=True)
+    return np.asarray(np.clip(task.mean() + ability, 0.02, 0.98))
