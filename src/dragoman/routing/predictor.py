@@ -19,6 +19,12 @@ DENSE_SCALE = 0.14  # of form and meaning as they are, beside the random feature
 MOST_REMEMBERED = 256  # sets of models whose places are kept
 
 
+SHARPNESS = 6.0  # of the guess of a category
+VOICES = ("meaning and form", "words", "category, guessed")
+"""What speaks for a model's quality. An artifact's `weights` say how much each is believed, first of what all models
+share and then of what sets them apart, in three rows: category told, category guessed, query strange."""
+
+
 class Task(Struct, frozen=True, forbid_unknown_fields=True):
     """What was learned of a task. `key` heads the names of its arrays; `lengths` says of which models it knows how long
     their answers are; `words` whether single words are listened to."""
@@ -44,7 +50,8 @@ class About(Struct, frozen=True, forbid_unknown_fields=True):
 class _Heads(NamedTuple):
     """One task's arrays, for a choice of models, ready to be multiplied.
 
-    The last column of what `meaning` and `words` give is the part that all models share."""
+    The columns of what `meaning` and `words` give: each model's departure from what all share, that, and the scores of
+    the categories. The last column of `effects` is what all share."""
 
     base: "NDArray[Any]"
     effects: "NDArray[Any]"
@@ -77,7 +84,7 @@ class Trained:
         self._otherwise = otherwise
         whole = {name: array.astype("f4") for name, array in file.arrays.items() if array.dtype != np.int8}
         self._arrays = whole | {name: array for name, array in file.arrays.items() if array.dtype == np.int8}
-        self._heads: dict[tuple[str, int, tuple[str, ...]], tuple[list[str], _Heads]] = {}
+        self._heads: dict[tuple[str, tuple[str, ...]], tuple[list[str], _Heads]] = {}
         self._waves = np.float32((2 / len(whole["phase"])) ** 0.5)
 
     @property
@@ -95,22 +102,30 @@ class Trained:
         dense = dense.astype(np.float32)
         waves = np.cos(dense @ arrays["kernel"] + arrays["phase"]) * self._waves
         phi = np.concatenate((waves, dense * DENSE_SCALE))
-        task, number, novelty = self._place(query, self._strangeness(dense[len(features.FORM) :]))
-        category = task.categories.index(query.category) if query.category in task.categories else -1
-        names, heads = self._chosen(task, number, tuple(models))
+        task, told, novelty = self._place(query, self._strangeness(dense[len(features.FORM) :]))
+        names, heads = self._chosen(task, tuple(models))
+        count = len(names)
         weights = arrays[f"{task.key}.weights"]
-        weight = weights[0] if number == 0 else weights[1] + novelty * (weights[2] - weights[1])
-        shared_meaning, shared_words, apart_meaning, apart_words = weight.tolist()
+        weight = (weights[0] if told >= 0 else weights[1] + novelty * (weights[2] - weights[1])).tolist()
         meaning = phi @ heads.meaning + heads.offset
-        quality = heads.base + heads.effects[category] + apart_meaning * meaning[:-1] + shared_meaning * meaning[-1]
-        if heads.words is not None and (shared_words or apart_words):
+        quality = heads.base + weight[1] * meaning[:count] + weight[0] * meaning[count]
+        said = None
+        if heads.words is not None:
             said = self._said(reading.buckets, heads)
-            quality += apart_words * said[:-1] + shared_words * said[-1]
+            quality += weight[3] * said[:count] + weight[2] * said[count]
+        likely = None
+        if told >= 0:
+            quality += heads.effects[told, :count] + heads.effects[told, count]
+        elif said is not None and len(task.categories) > 1:
+            likely = guess((meaning + said)[count + 1 :])
+            effect = likely @ heads.effects[:-1]
+            quality += weight[5] * effect[:count] + weight[4] * effect[count]
         quality = np.minimum(np.maximum(quality, 0.0), 1.0)
         spread = heads.spread * (1 + 2 * novelty)
         tokens: Sequence[float | None] = [None] * len(names)
         if heads.tokens is not None:
-            logs = phi @ heads.tokens + heads.tokens_base + heads.tokens_effects[category]
+            logs = phi @ heads.tokens + heads.tokens_base
+            logs += heads.tokens_effects[told] if likely is None else likely @ heads.tokens_effects[:-1]
             tokens = [None if length != length else exp(min(length, 12.0)) for length in logs.tolist()]
         candidates = dict(zip(names, map(Estimate, quality.tolist(), spread.tolist(), tokens), strict=True))
         return self._whole(query, models, Estimates(novelty, candidates))
@@ -125,16 +140,17 @@ class Trained:
         return Estimates(found.novelty, {model: both[model] for model in models if model in both})
 
     def _place(self, query: Query, strangeness: float) -> tuple[Task, int, float]:
-        """The task whose heads answer, which of its heads (0: the category is known), and the query's novelty."""
+        """The task whose heads answer, the number of the query's category (-1: not one of the task's), and its novelty."""
         tasks = self.about.tasks
         task = tasks.get(query.task or "")
         if task is None:
             other = self.about.pooled or next(iter(tasks.values()))
-            return other, 1, strangeness if query.task is None else max(strangeness, 0.9)
+            return other, -1, strangeness if query.task is None else max(strangeness, 0.9)
         if query.category is None:
-            return task, 1, strangeness
-        known = query.category in task.categories
-        return task, 0 if known else 1, 0.3 * strangeness if known else max(strangeness, 0.9)
+            return task, -1, strangeness
+        if query.category in task.categories:
+            return task, task.categories.index(query.category), 0.3 * strangeness
+        return task, -1, max(strangeness, 0.9)
 
     def _strangeness(self, meaning: "NDArray[Any]") -> float:
         """0 among the training data, 1 far from all of it."""
@@ -154,39 +170,50 @@ class Trained:
         said: NDArray[Any] = (rarity @ heads.words[buckets].astype(np.float32)) @ heads.mix
         return said / length if length else said * 0
 
-    def _chosen(self, task: Task, number: int, models: tuple[str, ...]) -> tuple[list[str], _Heads]:
+    def _chosen(self, task: Task, models: tuple[str, ...]) -> tuple[list[str], _Heads]:
         """The task's arrays for these models, made once."""
-        key = (task.key, number, models)
+        key = (task.key, models)
         found = self._heads.get(key)
         if found is None:
             if len(self._heads) >= MOST_REMEMBERED:
                 self._heads.clear()
-            found = self._heads[key] = self._choose(task, number, models)
+            found = self._heads[key] = self._choose(task, models)
         return found
 
-    def _choose(self, task: Task, number: int, models: tuple[str, ...]) -> tuple[list[str], _Heads]:
+    def _choose(self, task: Task, models: tuple[str, ...]) -> tuple[list[str], _Heads]:
         import numpy as np
 
         names = [model for model in dict.fromkeys(models) if model in task.models]
         at = [task.models.index(name) for name in names]
-        both = [*at, len(task.models)]
+        rest = range(len(task.models), len(task.models) + 1 + len(task.categories))
+        both = [*at, *rest]
+        key = task.key
         get = self._arrays.__getitem__
-        own, part = task.key, f"{task.key}.{number}"
+        effects = get(f"{key}.effects")
+        shared = effects.mean(1, keepdims=True)
         known = [task.lengths[place] for place in at]
         none = np.zeros((1, len(at)), np.float32)
-        stretch = np.where(known, np.log(get(f"{own}.tokens.stretch")[at]), np.nan) if any(known) else none
+        stretch = np.where(known, np.log(get(f"{key}.tokens.stretch")[at]), np.nan) if any(known) else none[0]
         return names, _Heads(
-            base=get(f"{own}.base")[at],
-            effects=get(f"{own}.effects")[:, at],
-            meaning=np.ascontiguousarray(get(f"{part}.meaning")[:, both]),
-            offset=get(f"{part}.offset")[both],
-            words=get(f"{part}.words") if task.words else None,
-            mix=np.ascontiguousarray(get(f"{part}.mix")[:, both]) if task.words else none,
-            spread=get(f"{own}.spread")[at],
-            tokens=np.ascontiguousarray(get(f"{own}.tokens")[:, at]) if any(known) else None,
-            tokens_base=get(f"{own}.tokens.base")[at] + stretch if any(known) else none[0],
-            tokens_effects=get(f"{own}.tokens.effects")[:, at] if any(known) else none,
+            base=get(f"{key}.base")[at],
+            effects=np.concatenate((effects[:, at] - shared, shared), axis=1),
+            meaning=np.ascontiguousarray(get(f"{key}.meaning")[:, both]),
+            offset=get(f"{key}.offset")[both],
+            words=get(f"{key}.words") if task.words else None,
+            mix=np.ascontiguousarray(get(f"{key}.mix")[:, both]) if task.words else none,
+            spread=get(f"{key}.spread")[at],
+            tokens=np.ascontiguousarray(get(f"{key}.tokens")[:, at]) if any(known) else None,
+            tokens_base=get(f"{key}.tokens.base")[at] + stretch if any(known) else none[0],
+            tokens_effects=get(f"{key}.tokens.effects")[:, at] if any(known) else none,
         )
+
+
+def guess(scores: "NDArray[Any]") -> "NDArray[Any]":
+    """How likely each category is, by the scores of a regression on 0 and 1."""
+    import numpy as np
+
+    above = np.exp(SHARPNESS * (scores - scores.max(axis=-1, keepdims=True)))
+    return np.asarray(above / above.sum(axis=-1, keepdims=True))
 
 
 def load(path: Path, otherwise: Predictor | None = None) -> Trained:

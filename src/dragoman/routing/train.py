@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from dragoman.routing import artifact, features
 from dragoman.routing.lexicon import Lexicon
 from dragoman.routing.outcomes import Answered
-from dragoman.routing.predictor import DENSE_SCALE, KIND, About, Task
+from dragoman.routing.predictor import DENSE_SCALE, KIND, About, Task, guess
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -30,9 +30,9 @@ FORM_SCALE = 0.3  # of a form number, beside a meaning's
 RIDGE = 20.0  # of meaning and form
 WORD_RIDGE = 8.0
 FOLDS = 5
-FACTORS = 8  # that the heads over words are boiled down to
+FACTORS = 24  # that the heads over words are boiled down to
 CENTRES = 48
-POOLED = (0.5, 0.0, 0.5, 0.0)  # how much to believe of the text on a task that was not trained
+POOLED = (0.5, 0.5, 0.0, 0.0, 0.0, 0.0)  # how much to believe of the text on a task that was not trained
 LEAST = 8  # questions of a task
 
 
@@ -138,32 +138,22 @@ def _task(key: str, rows: Sequence[Answered], phi: Any, words: Any, arrays: dict
     table = np.array([[row.outcomes[m].quality if m in row.outcomes else np.nan for m in models] for row in rows])
     base, effects = _levels(table, group, len(categories))
     filled = _filled(table, base)
-    known = len(categories) > 1
-    weights = np.zeros((3, 4))  # category known; not known; strange: of meaning and words, shared and apart
-    folds = rng.permutation(len(rows)) % FOLDS
-    weights[1] = _weights(filled, np.full(len(rows), -1), 0, phi, words, folds, cautious=False)
-    weights[0] = _weights(filled, group, len(categories), phi, words, folds, cautious=False) if known else weights[1]
-    apart = _group_folds(group, rng) if known else _clusters(phi, rng)
-    weights[2] = _weights(filled, np.full(len(rows), -1), 0, phi, words, apart, cautious=True)
-    for number, residual in enumerate((filled - _level(base, effects, group), filled - base)):
-        meaning = _ridge(phi, residual)
-        spoken = _word_ridge(words, residual)
-        _put_meaning(f"{key}.{number}", meaning, phi, arrays)
-        left, right = _factors(_split(spoken))
-        arrays[f"{key}.{number}.words"], arrays[f"{key}.{number}.mix"] = left, right
+    random = rng.permutation(len(rows)) % FOLDS
+    apart = _group_folds(group, rng) if len(categories) > 1 else _clusters(phi, rng)
+    told, guessed, strange = _weights(filled, group, len(categories), phi, words, random, apart)
+    residual = filled - _level(base, effects, group)
+    wanted = np.concatenate((_split(residual), _one_hot(group, len(categories))), axis=1)
+    heads = _ridge(phi, wanted).astype("f2")
+    arrays[f"{key}.meaning"] = heads
+    arrays[f"{key}.offset"] = (wanted.mean(0) - phi.mean(0) @ heads.astype(float)).astype("f4")
+    arrays[f"{key}.words"], arrays[f"{key}.mix"] = _factors(_word_ridge(words, wanted))
+    arrays[f"{key}.weights"] = np.array([told, guessed, strange], "f4")
     arrays[f"{key}.base"] = base.astype("f4")
     arrays[f"{key}.effects"] = effects.astype("f4")
-    arrays[f"{key}.weights"] = weights.astype("f4")
     observed = (~np.isnan(table)).sum(0)
     arrays[f"{key}.spread"] = np.sqrt(np.nanvar(table, axis=0) / np.maximum(observed, 1) + 1e-6).astype("f4")
     lengths = _lengths(key, rows, models, phi, group, len(categories), arrays)
     return Task(key=key, models=models, categories=categories, lengths=lengths, questions=len(rows))
-
-
-def _put_meaning(key: str, heads: "NDArray[Any]", phi: Any, arrays: dict[str, Any]) -> None:
-    split = _split(heads).astype("f2")
-    arrays[f"{key}.meaning"] = split
-    arrays[f"{key}.offset"] = (-phi.mean(0) @ split.astype(float)).astype("f4")
 
 
 def _levels(table: "NDArray[Any]", group: "NDArray[Any]", categories: int) -> "tuple[NDArray[Any], NDArray[Any]]":
@@ -220,33 +210,66 @@ def _weights(
     categories: int,
     phi: Any,
     words: Any,
-    folds: "NDArray[Any]",
-    *,
-    cautious: bool,
-) -> "NDArray[Any]":
-    """How much of each voice to believe: least squares on what each said of questions that it had not seen.
-
-    Cautious: the least of what is found when each fold in turn is left out."""
+    random: "NDArray[Any]",
+    apart: "NDArray[Any]",
+) -> "tuple[NDArray[Any], NDArray[Any], NDArray[Any]]":
+    """How much of each voice to believe (see `predictor.VOICES`): where the category is told, where it is guessed, and
+    where the query is strange. Least squares on what each voice said of questions that it had not seen; for strange
+    ones, whole categories were held out, and the least counts that is found when each fold in turn is left out."""
     import numpy as np
 
-    heard = np.zeros((2, *table.shape))
-    truth = np.zeros_like(table)
+    voices, truth, level = _heard(table, group, categories, phi, words, random)
+    told = _listen(voices[:2], truth - level)
+    guessed = _listen(voices, truth)
+    voices, truth, _ = _heard(table, group, categories, phi, words, apart)
+    each = [_listen(voices[:, apart != fold], truth[apart != fold]) for fold in np.unique(apart)]
+    return np.concatenate((told, [0, 0])), guessed, np.min(each, axis=0)
+
+
+def _heard(
+    table: "NDArray[Any]", group: "NDArray[Any]", categories: int, phi: Any, words: Any, folds: "NDArray[Any]"
+) -> "tuple[NDArray[Any], NDArray[Any], NDArray[Any]]":
+    """What each voice says of the questions of each fold, having learned from the others; the truth beside each model's
+    mean; and the effect of the true category."""
+    import numpy as np
+
+    models = table.shape[1]
+    voices = np.zeros((3, *table.shape))
+    truth, level = np.zeros_like(table), np.zeros_like(table)
     for fold in np.unique(folds):
         out = folds == fold
         base, effects = _levels(table[~out], group[~out], categories)
         residual = table[~out] - _level(base, effects, group[~out])
-        truth[out] = table[out] - _level(base, effects, group[out])
-        heard[0, out] = (phi[out] - phi[~out].mean(0)) @ _ridge(phi[~out], residual)
-        heard[1, out] = words[out] @ _word_ridge(words[~out], residual)
-    parts = []
+        wanted = np.concatenate((residual, _one_hot(group[~out], categories)), axis=1)
+        meaning = (phi[out] - phi[~out].mean(0)) @ _ridge(phi[~out], wanted) + wanted.mean(0)
+        said = words[out] @ _word_ridge(words[~out], wanted)
+        voices[0, out], voices[1, out] = meaning[:, :models], said[:, :models]
+        if categories > 1:
+            voices[2, out] = guess(meaning[:, models:] + said[:, models:]) @ effects[:-1]
+        truth[out] = table[out] - base
+        level[out] = effects[group[out]]
+    return voices, truth, level
+
+
+def _one_hot(group: "NDArray[Any]", categories: int) -> "NDArray[Any]":
+    import numpy as np
+
+    return np.asarray(group[:, None] == np.arange(categories), float)
+
+
+def _listen(voices: "NDArray[Any]", truth: "NDArray[Any]") -> "NDArray[Any]":
+    """Weights between 0 and 1.5 of the voices, for the shared part and for the models' departures from it, by turns."""
+    import numpy as np
+    from scipy.optimize import lsq_linear
+
+    found = []
     for part in (_shared, _apart):
-        voices, wanted = np.array([part(heard[0]), part(heard[1])]), part(truth)
-        if cautious:
-            kept = [_two(voices[:, folds != fold], wanted[folds != fold]) for fold in np.unique(folds)]
-            parts.append(np.min(kept, axis=0))
-        else:
-            parts.append(_two(voices, wanted))
-    return np.concatenate(parts)
+        heard = np.array([part(voice).ravel() for voice in voices])
+        square = heard @ heard.T + 1e-9 * np.eye(len(voices))
+        root = np.linalg.cholesky(square)
+        target = np.linalg.solve(root, heard @ part(truth).ravel())
+        found.append(lsq_linear(root.T, target, (0, 1.5)).x)
+    return np.stack(found, axis=1).ravel()
 
 
 def _shared(table: "NDArray[Any]") -> "NDArray[Any]":
@@ -255,22 +278,6 @@ def _shared(table: "NDArray[Any]") -> "NDArray[Any]":
 
 def _apart(table: "NDArray[Any]") -> "NDArray[Any]":
     return table - table.mean(1, keepdims=True)  # type: ignore[no-any-return]  # as above
-
-
-def _two(voices: "NDArray[Any]", wanted: "NDArray[Any]") -> "NDArray[Any]":
-    """Least squares with two weights, neither below 0 nor above 1.5."""
-    import numpy as np
-
-    a, b = voices[0].ravel(), voices[1].ravel()
-    target = wanted.ravel()
-    square = np.array([[a @ a, a @ b], [a @ b, b @ b]]) + 1e-9 * np.eye(2)
-    right = np.array([a @ target, b @ target])
-    both = np.linalg.solve(square, right)
-    if (both < 0).any():
-        alone = np.maximum(right / np.diag(square), 0)
-        gains = alone * right
-        both = np.where(np.arange(2) == gains.argmax(), alone, 0)
-    return np.clip(both, 0, 1.5)
 
 
 def _ridge(phi: "NDArray[Any]", residual: "NDArray[Any]") -> "NDArray[Any]":
@@ -385,8 +392,8 @@ def _pooled(rows: Sequence[Answered], phi: Any, tasks: dict[str, Task], arrays: 
         apart = (residual - shared)[np.ix_(at, columns)]
         heads[:, columns] = _ridge(phi[at] * weight[at], apart * weight[at])
     split = np.concatenate((heads, common), axis=1).astype("f2")
-    arrays["p.1.meaning"] = split
-    arrays["p.1.offset"] = (-phi.mean(0) @ split.astype(float)).astype("f4")
+    arrays["p.meaning"] = split
+    arrays["p.offset"] = (-phi.mean(0) @ split.astype(float)).astype("f4")
     arrays["p.base"] = base.astype("f4")
     arrays["p.effects"] = np.zeros((1, len(models)), "f4")
     arrays["p.weights"] = np.array([POOLED, POOLED, POOLED], "f4")
