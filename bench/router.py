@@ -1,7 +1,7 @@
 """The router's numbers on public outcomes: `python -m bench.router DIRECTORY [measure …]`.
 
-DIRECTORY holds outcomes files (`routellm_mmlu.jsonl.gz`, `mmlupro.jsonl.gz`, `zeroeval.jsonl.gz`, `paretobandit.jsonl.gz`,
-`alpaca_eval.jsonl.gz`). Every split is seeded; nothing is scored that was trained on.
+DIRECTORY holds outcomes files (`routellm_mmlu.jsonl.gz`, `mmlupro.jsonl.gz`, `zeroeval.jsonl.gz`,
+`paretobandit.jsonl.gz`, `alpaca_eval.jsonl.gz`). Every split is seeded; nothing is scored that was trained on.
 """
 
 import sys
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dragoman.routing import artifact, certify, evaluate, lexicon, outcomes, predictor, train
+from dragoman.routing import artifact, evaluate, lexicon, outcomes, predictor, train
 from dragoman.routing.estimate import Query
 
 Rows = Sequence[outcomes.Answered]
@@ -20,7 +20,8 @@ PRICES = {  # US dollars for a million tokens of output, as listed when these mo
     "gemini-1.5-pro-002": 5.0, "gemini-1.5-flash-002": 0.3, "llama-3.1-70b-instruct": 0.88, "llama-3-70b": 0.9,
     "qwen1.5-110b": 1.8, "jamba-1.5-large": 8.0, "qwen1.5-72b-chat": 0.9, "llama-3.1-8b-instruct": 0.18,
     "mathstral-7b": 0.25, "yi-34b": 0.8, "mixtral-8x7b-instruct-v0.1": 0.6, "phi-3-mini-4k-instruct": 0.1,
-    "o1-mini-2024-09-12": 12.0, "gpt-4o-2024-08-06": 10.0, "gpt-4o-2024-05-13": 15.0, "claude-3-5-sonnet-20240620": 15.0,
+    "o1-mini-2024-09-12": 12.0, "gpt-4o-2024-08-06": 10.0, "gpt-4o-2024-05-13": 15.0,
+    "claude-3-5-sonnet-20240620": 15.0,
     "gpt-4o-mini-2024-07-18": 0.6, "mistral-large-2": 6.0, "llama-3.1-405b-instruct": 3.5, "llama-3.1-405b-inst": 3.5,
     "claude-3-5-haiku-20241022": 4.0, "deepseek-v2.5-0908": 0.28, "gemini-1.5-pro": 5.0, "claude-3-opus-20240229": 75.0,
     "gemini-1.5-flash": 0.3, "qwen2-72b-instruct": 0.9, "gemma-2-27b-it": 0.8, "llama-3-70b-instruct": 0.9,
@@ -57,7 +58,10 @@ def split(rows: Rows, seed: int, first: int) -> tuple[Rows, Rows]:
 def said(name: str, values: Iterable[float], unit: str = "") -> None:
     values = list(values)
     error = np.std(values) / max(1, len(values)) ** 0.5
-    print(f"{name:72} {np.mean(values):8.3f} ± {error:.3f} {unit} (least {min(values):.3f}, {len(values)} splits)", flush=True)
+    print(
+        f"{name:72} {np.mean(values):8.3f} ± {error:.3f} {unit} (least {min(values):.3f}, {len(values)} splits)",
+        flush=True,
+    )
 
 
 def pair_apgr(learn: Rows, test: Rows, tags: str) -> float:
@@ -68,7 +72,10 @@ def pair_apgr(learn: Rows, test: Rows, tags: str) -> float:
 def folds(rows: Rows, count: int, seed: int = 0) -> Iterable[tuple[Rows, Rows]]:
     fold = np.random.default_rng(seed).permutation(len(rows)) % count
     for number in range(count):
-        yield [r for r, f in zip(rows, fold) if f != number], [r for r, f in zip(rows, fold) if f == number]
+        yield (
+            [r for r, f in zip(rows, fold, strict=True) if f != number],
+            [r for r, f in zip(rows, fold, strict=True) if f == number],
+        )
 
 
 def without_categories(rows: Rows, seed: int, share: float) -> tuple[Rows, Rows]:
@@ -84,7 +91,10 @@ def mmlu(data: dict[str, Rows]) -> None:
         told = f"told: {tags or 'nothing'}"
         said(f"MMLU pair, 1,500 labels, APGR, {told}", (pair_apgr(*split(rows, s, 1500), tags) for s in range(5)))
         said(f"MMLU pair, five folds, APGR, {told}", (pair_apgr(a, b, tags) for a, b in folds(rows, 5)))
-        said(f"MMLU pair, unseen subjects, APGR, {told}", (pair_apgr(*without_categories(rows, s, 0.3), tags) for s in range(8)))
+        said(
+            f"MMLU pair, unseen subjects, APGR, {told}",
+            (pair_apgr(*without_categories(rows, s, 0.3), tags) for s in range(8)),
+        )
 
 
 def saving_of(router: predictor.Trained, test: Rows, models: Sequence[str], tags: str) -> evaluate.Savings:
@@ -97,7 +107,7 @@ def saving_of(router: predictor.Trained, test: Rows, models: Sequence[str], tags
         expected_costs.append([(found[m].output_tokens or 200) * PRICES[m] / 1e6 for m in models])
         costs.append([(row.outcomes[m].output_tokens or 0) * PRICES[m] / 1e6 for m in models])
     arrays = quality(test, models), np.array(costs), np.array(values), np.array(expected_costs)
-    return evaluate.savings(models, *arrays, np.random.default_rng(0), resamples=0)[0]
+    return evaluate.savings(models, evaluate.Table(*arrays), np.random.default_rng(0), resamples=0)[0]
 
 
 def saving(data: dict[str, Rows]) -> None:
@@ -106,7 +116,9 @@ def saving(data: dict[str, Rows]) -> None:
         rows = data[name]
         models = [m for m in PRICES if m in rows[0].outcomes][:count]
         for tags in ("task", "task category"):
-            found = [saving_of(trained(a), b, models, tags) for a, b in (split(rows, s, len(rows) // 2) for s in range(4))]
+            found = [
+                saving_of(trained(a), b, models, tags) for a, b in (split(rows, s, len(rows) // 2) for s in range(4))
+            ]
             said(f"{name}, {len(models)} models, halves, saving, told: {tags}", (f.router.value for f in found))
         said("   hull", (f.hull for f in found))
         said("   oracle", (f.oracle for f in found))
@@ -143,7 +155,7 @@ def transfer(data: dict[str, Rows]) -> None:
         learn = [row for name, rows in data.items() if name != held for row in rows]
         router = trained(learn)
         known = weak if weak in router.models else WEAK
-        test = [r for r in data[held]]
+        test = data[held]
         score = expected(router, test, (strong, known), "")
         gain = np.subtract(*quality(test, (strong, weak)).T)
         said(f"{held} not trained: {strong} / {weak}, APGR", [evaluate.apgr(score[:, 0] - score[:, 1], gain)])

@@ -15,7 +15,7 @@ import hashlib
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec import Struct
@@ -30,14 +30,13 @@ _PROLOGUE = len(MAGIC) + 4 + 32
 _BYTES = {"i1": 1, "u1": 1, "f2": 2, "f4": 4, "u4": 4}
 
 
-
 class ArtifactError(RuntimeError):
     """A file that can't be used, with its name and what to do."""
 
 
 class _Array(Struct, frozen=True, forbid_unknown_fields=True):
     name: str
-    kind: Literal["i1", "u1", "f2", "f4", "u4"]
+    kind: str
     shape: list[int]
 
     def size(self) -> int:
@@ -62,7 +61,9 @@ def pack(kind: str, about: object, arrays: "Mapping[str, NDArray[Any]]") -> byte
     """The bytes of a file. The same content gives the same bytes, and so the same name."""
     import numpy as np
 
-    listed = [_Array(name, f"{array.dtype.kind}{array.dtype.itemsize}", list(array.shape)) for name, array in arrays.items()]  # type: ignore[arg-type]  # checked when it is read again
+    listed = [
+        _Array(name, f"{array.dtype.kind}{array.dtype.itemsize}", list(array.shape)) for name, array in arrays.items()
+    ]
     head = msgspec.json.encode(_Head(kind, msgspec.Raw(msgspec.json.encode(about)), listed))
     parts = [np.ascontiguousarray(array, array.dtype.newbyteorder("<")).tobytes() for array in arrays.values()]
     content = b"".join([head, *parts])
@@ -92,7 +93,7 @@ def unpack(data: bytes, kind: str, source: str) -> File:
     arrays = {}
     place = length
     for array in head.arrays:
-        if min(array.shape, default=0) < 0 or place + array.size() > len(content):
+        if array.kind not in _BYTES or min(array.shape, default=0) < 0 or place + array.size() > len(content):
             raise damaged
         cut = content[place : place + array.size()]
         arrays[array.name] = np.frombuffer(cut, f"<{array.kind}").reshape(array.shape)

@@ -11,13 +11,19 @@ loss have been added. They make up for what the normal approximation misses wher
 simulations (`docs/router.md`) the promise is broken less often than delta.
 """
 
+from collections.abc import Sequence
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
+from dragoman.routing.estimate import Query
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from dragoman.routing.outcomes import Answered
+    from dragoman.routing.predictor import Trained
 
 STEPS = 60  # thresholds that are tried
 PADDING = 2  # labels with the worst loss that are added
@@ -62,4 +68,36 @@ def safe(losses: "NDArray[Any]", epsilon: float, delta: float) -> bool:
 
     padded = np.concatenate((losses, np.ones(PADDING)))
     error = float(padded.std()) / len(padded) ** 0.5
-    return float(padded.mean()) + NormalDist().inv_cdf(1 - delta) * error <= epsilon
+    return bool(float(padded.mean()) + NormalDist().inv_cdf(1 - delta) * error <= epsilon)
+
+
+def certified(
+    trained: "Trained", rows: "Sequence[Answered]", pair: tuple[str, str], epsilon: float, delta: float
+) -> Certificate:
+    """What can be promised of a strong and a weak model on these rows, of which all have outcomes of both."""
+    import numpy as np
+
+    strong, weak = pair
+    scores = []
+    for row in rows:
+        query = Query(prompt=row.prompt, task=row.task, category=row.category)
+        found = trained.predict(query, pair).candidates
+        scores.append(found[strong].quality - found[weak].quality)
+    score = np.array(scores)
+    quality = np.array([[row.outcomes[model].quality for model in pair] for row in rows])
+    loss = quality[:, 0] - quality[:, 1]
+    cut = threshold(score, loss, epsilon, delta)
+    sent = score < cut if cut is not None else np.zeros(len(rows), bool)
+    return Certificate(
+        threshold=cut,
+        epsilon=epsilon,
+        delta=delta,
+        labels=len(rows),
+        weak_share=float(sent.mean()),
+        measured_loss=float(np.where(sent, loss, 0).mean()),
+        strong=strong,
+        weak=weak,
+        strong_quality=float(quality[:, 0].mean()),
+        weak_quality=float(quality[:, 1].mean()),
+        artifact=trained.name,
+    )

@@ -2,14 +2,14 @@
 
 | number | meaning (as in RouteLLM, arXiv 2406.18665) |
 |---|---|
-| PGR | the part of the way from the weak model's mean quality to the strong one's that a share of strong calls makes good |
-| APGR | its mean over all shares; a choice by lot has 0.5 |
-| CPT50, CPT80 | the share of strong calls at which PGR is 50 or 80 % |
+| PGR | the part of the way from the weak model's mean quality to the strong one's that is made good |
+| APGR | its mean over all shares of strong calls; a choice by lot has 0.5 |
+| CPT50, CPT80 | the least share of strong calls at which PGR is 50 or 80 % |
 | saving at 99 % | how much less than the best single model the cheapest mix costs that keeps 99 % of its quality |
 """
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from msgspec import Struct
 
@@ -19,6 +19,15 @@ if TYPE_CHECKING:
 KEPT = 0.99  # of the best single model's quality, where the saving is read
 RESAMPLES = 200
 _TRADES = 160  # exchange rates between quality and cost that are tried
+
+
+class Table(NamedTuple):
+    """What was and what was expected; a row a question, a column a model. Costs in US dollars."""
+
+    quality: "NDArray[Any]"
+    cost: "NDArray[Any]"
+    expected: "NDArray[Any]"
+    expected_cost: "NDArray[Any]"
 
 
 class Measure(Struct, frozen=True):
@@ -161,18 +170,11 @@ def saving(points: "NDArray[Any]", best: tuple[float, float]) -> float:
     return max(0.0, 1 - min(costs, default=best[0]) / best[0])
 
 
-def savings(
-    names: Sequence[str],
-    quality: "NDArray[Any]",
-    cost: "NDArray[Any]",
-    expected: "NDArray[Any]",
-    expected_cost: "NDArray[Any]",
-    rng: Any,
-    resamples: int = RESAMPLES,
-) -> tuple[Savings, Curves]:
-    """Of any number of models: all arrays have a row a question and a column a model."""
+def savings(names: Sequence[str], table: Table, rng: Any, resamples: int = RESAMPLES) -> tuple[Savings, Curves]:
+    """Of any number of models."""
     import numpy as np
 
+    quality, cost, expected, expected_cost = table
     singles = np.stack((cost.mean(0), quality.mean(0)), 1)
     best = int(np.lexsort((singles[:, 0], -singles[:, 1]))[0])
     whole = (float(singles[best, 0]), float(singles[best, 1]))
@@ -222,3 +224,9 @@ def hull(points: "NDArray[Any]") -> "NDArray[Any]":
 
 def _line(points: "NDArray[Any]") -> list[Point]:
     return [Point(*point) for point in sorted(set(map(tuple, points.tolist())))]
+
+
+def mean(values: "NDArray[Any]", rng: Any, resamples: int = RESAMPLES) -> Measure:
+    """A mean with its interval."""
+    again = [float(values[rng.integers(len(values), size=len(values))].mean()) for _ in range(resamples)]
+    return _measure(float(values.mean()), again)

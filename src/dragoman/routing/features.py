@@ -10,8 +10,7 @@ if TYPE_CHECKING:
 
 BITS = 14
 BUCKETS = 2**BITS  # of hashed words and pairs of words
-MOST_WORDS = 320  # that are looked at: the first 256 and the last 64
-_LAST_WORDS = 64
+HEAD, TAIL = 1_500, 500  # characters of a normalised prompt that are looked at closely
 FORM = (
     "words",
     "characters",
@@ -53,24 +52,23 @@ def read(prompt: str, lexicon: Lexicon) -> Reading:
     import numpy as np
 
     normal = normalise(prompt)
-    found = words(normal)
-    if len(found) > MOST_WORDS:
-        found = found[: MOST_WORDS - _LAST_WORDS] + found[-_LAST_WORDS:]
+    seen = normal if len(normal) <= HEAD + TAIL else f"{normal[:HEAD]} {normal[-TAIL:]}"
+    found = words(seen)
     numbers = np.array(lexicon.numbers(found) or [0], np.uint32)  # uint32 wraps around: that is what mixes the bits
     mixed = numbers * np.uint32(0x9E3779B1)
     pairs = (mixed[:-1] ^ (numbers[1:] * np.uint32(0x85EBCA6B))) * np.uint32(0x2545F491)
     buckets = np.concatenate((mixed, pairs)) >> np.uint32(32 - BITS)
-    total = lexicon.table[np.minimum(numbers, lexicon.unknown)].sum(axis=0)
+    total = np.add.reduce(lexicon.table.take(numbers, 0, mode="clip"))
     length = float(total @ total) ** 0.5
-    return Reading(_form(normal, len(found)), total / length if length else total, buckets)
+    return Reading(_form(normal, seen), total / length if length else total, buckets)
 
 
-def _form(text: str, count: int) -> list[float]:
-    """The numbers named in `FORM`, of a normalised prompt with `count` words and signs."""
+def _form(normal: str, text: str) -> list[float]:
+    """The numbers named in `FORM`, of a normalised prompt and what is looked at closely of it."""
     from math import log1p
 
     size = len(text) + 1
-    spaces = text.count(" ")
+    spaces = normal.count(" ")
     first = text.find(" a. ")
     options = 0
     if first >= 0:
@@ -80,7 +78,7 @@ def _form(text: str, count: int) -> list[float]:
     have = text.__contains__
     return [
         log1p(spaces + 1),
-        log1p(size),
+        log1p(len(normal) + 1),
         sum(map(text.count, "0123456789")) / size,
         sum(map(text.count, "=+*/^<>\\$")) / size,
         sum(map(text.count, "{}[]_;")) / size,
@@ -90,7 +88,7 @@ def _form(text: str, count: int) -> list[float]:
         have("\\"),
         have("def ") or have("import ") or have("```"),
         have("?"),
-        min(20.0, size / (spaces + 1)),
+        min(20.0, len(normal) / (spaces + 1)),
         have("___"),
         have(" not ") or have(" except"),
         have("following"),

@@ -21,33 +21,31 @@ SHIPPED = Path(__file__).with_name("lexicon.dgm")
 class Lexicon:
     """Words to numbers, numbers to vectors.
 
-    `vectors[number]` is a word's vector, already weighted: frequent words count little. Words that are not listed get a
-    number above the table, from their spelling; they have no vector, but can still be told apart."""
+    `vectors[number]` is a word's vector, already weighted: frequent words count little. Words that are not listed have
+    no vector, but a number by which they can still be told apart."""
 
     def __init__(self, file: artifact.File) -> None:
         about = msgspec.json.decode(file.about, type=_About)
         import numpy as np
 
         self.name = file.name
-        self.words = {word: number for number, word in enumerate(about.words)}
+        self.words = _Numbers((word, number) for number, word in enumerate(about.words))
         self.dimensions: int = file.arrays["vectors"].shape[1]
         vectors = file.arrays["vectors"].astype("f4") * about.scale
         table: NDArray[Any] = np.zeros((len(about.words) + 1, self.dimensions), "f4")  # the last row: no meaning known
         table[:-1] = vectors * file.arrays["weights"].astype("f4")[:, None]
         self.table = table
-        self.unknown = np.uint32(len(about.words))
 
     def numbers(self, words: list[str]) -> list[int]:
         """A number for each word."""
-        known = self.words
-        found = [known.get(word, -1) for word in words]
-        if -1 in found:
-            above = len(known)
-            found = [
-                number if number >= 0 else above + crc32(word.encode())
-                for number, word in zip(found, words, strict=True)
-            ]
-        return found
+        return list(map(self.words.__getitem__, words))
+
+
+class _Numbers(dict[str, int]):
+    """Numbers of words; what is not listed has one above 2^31, made from its spelling, and is not kept."""
+
+    def __missing__(self, word: str) -> int:
+        return crc32(word.encode()) | 1 << 31
 
 
 class _About(Struct, frozen=True, forbid_unknown_fields=True):

@@ -1,7 +1,6 @@
 """What a trained artifact expects of each model, for a query: a few small matrix products."""
 
 from collections.abc import Sequence
-from math import exp
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -50,9 +49,11 @@ class About(Struct, frozen=True, forbid_unknown_fields=True):
 class _Heads(NamedTuple):
     """One task's arrays, for a choice of models, ready to be multiplied.
 
-    The columns of what `meaning` and `words` give: each model's departure from what all share, that, and the scores of
-    the categories. The last column of `effects` is what all share."""
+    The columns of what `meaning` and `words` give: each model's departure from what all share, that, the scores of the
+    categories, and (meaning only) the logarithms of the answers' lengths. The last column of `effects` is what all
+    share. `words` has each bucket's weight in it, and that weight's square as its last column."""
 
+    names: list[str]
     base: "NDArray[Any]"
     effects: "NDArray[Any]"
     meaning: "NDArray[Any]"
@@ -60,9 +61,8 @@ class _Heads(NamedTuple):
     words: "NDArray[Any] | None"
     mix: "NDArray[Any]"
     spread: "NDArray[Any]"
-    tokens: "NDArray[Any] | None"
-    tokens_base: "NDArray[Any]"
-    tokens_effects: "NDArray[Any]"
+    lengths: list[bool] | None
+    length_effects: "NDArray[Any]"
 
 
 class Trained:
@@ -82,10 +82,17 @@ class Trained:
         self.name = file.name
         self._lexicon = words
         self._otherwise = otherwise
-        whole = {name: array.astype("f4") for name, array in file.arrays.items() if array.dtype != np.int8}
-        self._arrays = whole | {name: array for name, array in file.arrays.items() if array.dtype == np.int8}
-        self._heads: dict[tuple[str, tuple[str, ...]], tuple[list[str], _Heads]] = {}
-        self._waves = np.float32((2 / len(whole["phase"])) ** 0.5)
+        self._arrays = {
+            name: array if array.dtype == np.int8 else array.astype("f4") for name, array in file.arrays.items()
+        }
+        get = self._arrays.__getitem__
+        self._middle = get("middle") * get("scale")
+        self._waves = np.float32((2 / len(get("phase"))) ** 0.5)
+        self._centres = np.ascontiguousarray(get("centres").T) * np.float32(-2)
+        self._centre_lengths = (get("centres") ** 2).sum(1)
+        self._usual, self._far = get("usual").tolist()
+        self._heads: dict[tuple[str, tuple[str, ...]], _Heads] = {}
+        self._words: dict[str, NDArray[Any]] = {}
 
     @property
     def models(self) -> list[str]:
@@ -98,36 +105,35 @@ class Trained:
 
         reading = features.read(query.prompt, self._lexicon)
         arrays = self._arrays
-        dense = (np.concatenate((reading.form, reading.meaning)) - arrays["middle"]) * arrays["scale"]
-        dense = dense.astype(np.float32)
+        raw = np.concatenate((np.array(reading.form, np.float32), reading.meaning))
+        dense = raw * arrays["scale"] - self._middle
         waves = np.cos(dense @ arrays["kernel"] + arrays["phase"]) * self._waves
         phi = np.concatenate((waves, dense * DENSE_SCALE))
         task, told, novelty = self._place(query, self._strangeness(dense[len(features.FORM) :]))
-        names, heads = self._chosen(task, tuple(models))
-        count = len(names)
+        heads = self._chosen(task, tuple(models))
+        count = len(heads.names)
         weights = arrays[f"{task.key}.weights"]
         weight = (weights[0] if told >= 0 else weights[1] + novelty * (weights[2] - weights[1])).tolist()
         meaning = phi @ heads.meaning + heads.offset
         quality = heads.base + weight[1] * meaning[:count] + weight[0] * meaning[count]
-        said = None
+        known = count + 1 + len(task.categories)
+        effect = heads.effects[told]
         if heads.words is not None:
             said = self._said(reading.buckets, heads)
             quality += weight[3] * said[:count] + weight[2] * said[count]
-        likely = None
-        if told >= 0:
-            quality += heads.effects[told, :count] + heads.effects[told, count]
-        elif said is not None and len(task.categories) > 1:
-            likely = guess((meaning + said)[count + 1 :])
-            effect = likely @ heads.effects[:-1]
-            quality += weight[5] * effect[:count] + weight[4] * effect[count]
+            if told < 0 and len(task.categories) > 1:
+                likely = guess(meaning[count + 1 : known] + said[count + 1 :])
+                effect = likely @ heads.effects[:-1]
+        shared, apart = (1.0, 1.0) if told >= 0 else (weight[4], weight[5])
+        quality += apart * effect[:count] + shared * effect[count]
         quality = np.minimum(np.maximum(quality, 0.0), 1.0)
         spread = heads.spread * (1 + 2 * novelty)
-        tokens: Sequence[float | None] = [None] * len(names)
-        if heads.tokens is not None:
-            logs = phi @ heads.tokens + heads.tokens_base
-            logs += heads.tokens_effects[told] if likely is None else likely @ heads.tokens_effects[:-1]
-            tokens = [None if length != length else exp(min(length, 12.0)) for length in logs.tolist()]
-        candidates = dict(zip(names, map(Estimate, quality.tolist(), spread.tolist(), tokens), strict=True))
+        tokens: Sequence[float | None] = [None] * count
+        if heads.lengths is not None:
+            logs = meaning[known:] + (heads.length_effects[told] if told >= 0 else 0)
+            lengths = np.exp(np.minimum(logs, 12.0)).tolist()
+            tokens = [length if sure else None for length, sure in zip(lengths, heads.lengths, strict=True)]
+        candidates = dict(zip(heads.names, map(Estimate, quality.tolist(), spread.tolist(), tokens), strict=True))
         return self._whole(query, models, Estimates(novelty, candidates))
 
     def _whole(self, query: Query, models: Sequence[str], found: Estimates) -> Estimates:
@@ -140,7 +146,7 @@ class Trained:
         return Estimates(found.novelty, {model: both[model] for model in models if model in both})
 
     def _place(self, query: Query, strangeness: float) -> tuple[Task, int, float]:
-        """The task whose heads answer, the number of the query's category (-1: not one of the task's), and its novelty."""
+        """The task whose heads answer, the number of the query's category (-1: none of the task's), and its novelty."""
         tasks = self.about.tasks
         task = tasks.get(query.task or "")
         if task is None:
@@ -154,23 +160,20 @@ class Trained:
 
     def _strangeness(self, meaning: "NDArray[Any]") -> float:
         """0 among the training data, 1 far from all of it."""
-        centres = self._arrays["centres"]
-        usual, far = self._arrays["usual"].tolist()
-        gap = centres - meaning
-        nearest = float((gap * gap).sum(axis=1).min()) ** 0.5
-        return min(1.0, max(0.0, (nearest - usual) / (4 * (far - usual) + 1e-9)))
+        nearest = float((meaning @ self._centres + self._centre_lengths).min() + meaning @ meaning)
+        beyond = max(0.0, nearest) ** 0.5 - self._usual
+        return min(1.0, max(0.0, beyond / (4 * (self._far - self._usual) + 1e-9)))
 
     def _said(self, buckets: "NDArray[Any]", heads: _Heads) -> "NDArray[Any]":
         """What words and pairs say."""
         import numpy as np
 
         assert heads.words is not None
-        rarity = self._arrays["rarity"][buckets]
-        length = float(rarity @ rarity) ** 0.5
-        said: NDArray[Any] = (rarity @ heads.words[buckets].astype(np.float32)) @ heads.mix
-        return said / length if length else said * 0
+        total = np.add.reduce(heads.words.take(buckets, 0))
+        said: NDArray[Any] = total[:-1] @ heads.mix
+        return said * float(total[-1] + 1e-12) ** -0.5
 
-    def _chosen(self, task: Task, models: tuple[str, ...]) -> tuple[list[str], _Heads]:
+    def _chosen(self, task: Task, models: tuple[str, ...]) -> _Heads:
         """The task's arrays for these models, made once."""
         key = (task.key, models)
         found = self._heads.get(key)
@@ -180,32 +183,46 @@ class Trained:
             found = self._heads[key] = self._choose(task, models)
         return found
 
-    def _choose(self, task: Task, models: tuple[str, ...]) -> tuple[list[str], _Heads]:
+    def _choose(self, task: Task, models: tuple[str, ...]) -> _Heads:
         import numpy as np
 
         names = [model for model in dict.fromkeys(models) if model in task.models]
         at = [task.models.index(name) for name in names]
-        rest = range(len(task.models), len(task.models) + 1 + len(task.categories))
-        both = [*at, *rest]
+        both = [*at, *range(len(task.models), len(task.models) + 1 + len(task.categories))]
         key = task.key
         get = self._arrays.__getitem__
         effects = get(f"{key}.effects")
         shared = effects.mean(1, keepdims=True)
+        meaning, offset = get(f"{key}.meaning")[:, both], get(f"{key}.offset")[both]
         known = [task.lengths[place] for place in at]
-        none = np.zeros((1, len(at)), np.float32)
-        stretch = np.where(known, np.log(get(f"{key}.tokens.stretch")[at]), np.nan) if any(known) else none[0]
-        return names, _Heads(
+        length_effects = np.zeros((1, len(at)), np.float32)
+        if any(known):
+            meaning = np.concatenate((meaning, get(f"{key}.tokens")[:, at]), axis=1)
+            base = get(f"{key}.tokens.base") + np.log(get(f"{key}.tokens.stretch"))
+            offset = np.concatenate((offset, base[at]))
+            length_effects = get(f"{key}.tokens.effects")[:, at]
+        return _Heads(
+            names=names,
             base=get(f"{key}.base")[at],
             effects=np.concatenate((effects[:, at] - shared, shared), axis=1),
-            meaning=np.ascontiguousarray(get(f"{key}.meaning")[:, both]),
-            offset=get(f"{key}.offset")[both],
-            words=get(f"{key}.words") if task.words else None,
-            mix=np.ascontiguousarray(get(f"{key}.mix")[:, both]) if task.words else none,
+            meaning=np.ascontiguousarray(meaning),
+            offset=offset,
+            words=self._weighed(key) if task.words else None,
+            mix=np.ascontiguousarray(get(f"{key}.mix")[:, both]) if task.words else length_effects,
             spread=get(f"{key}.spread")[at],
-            tokens=np.ascontiguousarray(get(f"{key}.tokens")[:, at]) if any(known) else None,
-            tokens_base=get(f"{key}.tokens.base")[at] + stretch if any(known) else none[0],
-            tokens_effects=get(f"{key}.tokens.effects")[:, at] if any(known) else none,
+            lengths=known if any(known) else None,
+            length_effects=length_effects,
         )
+
+    def _weighed(self, key: str) -> "NDArray[Any]":
+        """A task's table of words, each row times the bucket's weight; in the last column that weight's square."""
+        import numpy as np
+
+        if key not in self._words:
+            rarity = self._arrays["rarity"][:, None]
+            table = self._arrays[f"{key}.words"] * rarity
+            self._words[key] = np.ascontiguousarray(np.concatenate((table, rarity**2), axis=1), np.float32)
+        return self._words[key]
 
 
 def guess(scores: "NDArray[Any]") -> "NDArray[Any]":
@@ -219,3 +236,8 @@ def guess(scores: "NDArray[Any]") -> "NDArray[Any]":
 def load(path: Path, otherwise: Predictor | None = None) -> Trained:
     """The predictor at `path`. Raises `ArtifactError`, and `OSError` where the file can't be read."""
     return Trained(artifact.read(path, KIND), lexicon.shipped(), otherwise)
+
+
+def default(otherwise: Predictor | None = None) -> Trained:
+    """The one that is part of the package: see `docs/router.md` for what it was trained on."""
+    return load(Path(__file__).with_name("default.dgm"), otherwise)

@@ -11,17 +11,31 @@ MOST_CHARACTERS = 4_000  # of a prompt that are read: its head and its tail, so 
 _TAIL = 1_000
 
 _TYPOGRAPHY = str.maketrans(
-    {"‘": "'", "’": "'", "‚": "'", "“": '"', "”": '"', "„": '"', "–": "-", "—": "-", "−": "-", "…": "...", "\u00a0": " "}
+    {
+        "‘": "'",
+        "’": "'",
+        "‚": "'",
+        "“": '"',
+        "”": '"',
+        "„": '"',
+        "–": "-",
+        "—": "-",
+        "−": "-",
+        "…": "...",
+        "\u00a0": " ",
+    }
 )
 _GREETING = r"(?:(?:hi|hello|hey|greetings|good (?:morning|day|evening|afternoon))(?: there| all| everyone)?[,.!:]* )"
 _ASKING = (
-    r"(?:(?:please|kindly|pls|plz)(?: (?:can|could|would|will) you)?|(?:can|could|would|will) you(?: (?:please|kindly))?"
+    r"(?:(?:please|kindly|pls|plz)(?: (?:can|could|would|will) you)?"
+    r"|(?:can|could|would|will) you(?: (?:please|kindly))?"
     r"|i would (?:like|appreciate) (?:it if )?you(?: to| could| can)?|i(?:'d| would) like you to|i need your help with"
     r"|i have a question)"
 )
 _TASK = (
-    r"(?: (?:help(?: me)?(?: (?:with|to))?|answer|solve|respond to|reply to|look at|consider|tell me|assist(?: me)? with)"
-    r"(?: (?:the following|the|this|my|these|following))?(?: (?:question|problem|task|request|prompt|exercise|query|one))?"
+    r"(?: (?:help(?: me)?(?: (?:with|to))?|answer|solve|respond to|reply to|look at|consider|tell me"
+    r"|assist(?: me)? with)(?: (?:the following|the|this|my|these|following))?"
+    r"(?: (?:question|problem|task|request|prompt|exercise|query|one))?"
     r"(?: (?:below|carefully|for me|correctly|as best you can))*)"
 )
 _OPENING = re.compile(rf"^{_GREETING}?(?:{_ASKING}{_TASK}?[:,.!?-]* )?")
@@ -31,6 +45,7 @@ _CLOSING = re.compile(
     r"(?: (?:in advance|for (?:your|the|any) (?:help|time|answer|assistance)))?[ .!:)]*)+$"
 )
 _WORD = re.compile(r"[^\W\d_]+|\d+|[^\w\s]|_+")
+_PLAIN_WORD = re.compile(r"[a-z]+|[0-9]+|_+|[^\sa-z0-9_]")  # the same, faster, where all is ASCII
 
 
 def normalise(prompt: str) -> str:
@@ -50,4 +65,4 @@ def normalise(prompt: str) -> str:
 
 def words(normal: str) -> list[str]:
     """Words, numbers and signs of a normalised prompt, in order."""
-    return _WORD.findall(normal)
+    return (_PLAIN_WORD if normal.isascii() else _WORD).findall(normal)

@@ -1,20 +1,20 @@
 """Learning from outcomes (`dragoman router train`).
 
 How this works. For each task, what a model scores is taken apart: the model's mean; the category's departure from it,
-shrunk by how much categories differ at all (empirical Bayes); and what the text says of the rest. The text speaks twice:
+shrunk by how much categories differ at all (empirical Bayes); and what the text says of the rest. The text speaks
 through its meaning and form (random features of a kernel, ridge regression) and through its words (hashed words and
-pairs, ridge regression). Both are listened to as much as they deserve: weights for the part that all models share (how
-hard the question is) and for what sets models apart are measured on questions that were held out; once at random, and
-once with whole categories held out. The second weights rule where a query is unlike the training data, so the text
-falls silent there and the best single model stays.
+pairs, ridge regression); where the category is not told, both guess it. Every voice is believed as far as it deserves:
+weights for the part that all models share (how hard the question is) and for what sets models apart are measured on
+questions that were held out; once at random, and once with whole categories held out. The second weights rule where a
+query is unlike the training data, so the text falls silent there and the best single model stays.
 
 Beside the tasks stands one model of all tasks together, for queries of a task that was not trained.
 
-Everything is linear algebra and seeded: the same outcomes and seed give the same file, bit for bit, on the same machine.
+Everything is linear algebra and seeded: on one machine the same outcomes and seed give the same file, bit for bit.
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dragoman.routing import artifact, features
 from dragoman.routing.lexicon import Lexicon
@@ -28,12 +28,37 @@ RANDOM_FEATURES = 384
 WIDTH = 0.02  # of the kernel: exp(-WIDTH |x - y|²)
 FORM_SCALE = 0.3  # of a form number, beside a meaning's
 RIDGE = 20.0  # of meaning and form
-WORD_RIDGE = 8.0
+WORD_RIDGE = 16.0
 FOLDS = 5
 FACTORS = 24  # that the heads over words are boiled down to
 CENTRES = 48
 POOLED = (0.5, 0.5, 0.0, 0.0, 0.0, 0.0)  # how much to believe of the text on a task that was not trained
+TOLD_OF_LENGTH = 0.7  # how much to believe of the text on an answer's length
 LEAST = 8  # questions of a task
+
+
+class Text(NamedTuple):
+    """Prompts in numbers: `phi` is meaning and form, `words` is sparse."""
+
+    phi: "NDArray[Any]"
+    words: Any
+
+    def at(self, rows: Any) -> "Text":
+        """Some of them."""
+        return Text(self.phi[rows], self.words[rows])
+
+
+class Answers(NamedTuple):
+    """A number for each question and model (nan: not asked), and the number of each question's category, of so many
+    (-1: none)."""
+
+    table: "NDArray[Any]"
+    group: "NDArray[Any]"
+    categories: int
+
+    def at(self, rows: Any) -> "Answers":
+        """Some of them."""
+        return Answers(self.table[rows], self.group[rows], self.categories)
 
 
 class TrainingError(RuntimeError):
@@ -47,15 +72,14 @@ def train(rows: Sequence[Answered], lexicon: Lexicon, seed: int = 0) -> bytes:
     rng = np.random.default_rng(seed)
     readings = [features.read(row.prompt, lexicon) for row in rows]
     arrays: dict[str, Any] = {}
-    phi = _semantic(readings, arrays, rng)
-    words = _words(readings, arrays)
-    tasks = {}
+    text = Text(_semantic(readings, arrays, rng), _words(readings, arrays))
+    tasks: dict[str, Task] = {}
     for name in sorted({row.task or "" for row in rows}):
         at = [number for number, row in enumerate(rows) if (row.task or "") == name]
         if len(at) < LEAST:
             raise TrainingError(f'task "{name}": {len(at)} questions: expected {LEAST} or more')
-        tasks[name] = _task(f"t{len(tasks)}", [rows[i] for i in at], phi[at], words[at], arrays, rng)
-    pooled = _pooled(rows, phi, tasks, arrays) if len(tasks) > 1 else None
+        tasks[name] = _task(f"t{len(tasks)}", [rows[i] for i in at], text.at(at), arrays, rng)
+    pooled = _pooled(rows, text.phi, tasks, arrays) if len(tasks) > 1 else None
     about = About(lexicon=lexicon.name, tasks=tasks, pooled=pooled, questions=len(rows), seed=seed)
     return artifact.pack(KIND, about, arrays)
 
@@ -89,19 +113,19 @@ def _centres(points: "NDArray[Any]", rng: Any) -> "NDArray[Any]":
     centres = points[rng.choice(len(points), min(CENTRES, len(points)), replace=False)]
     for _ in range(12):
         nearest = ((points[:, None, :] - centres[None]) ** 2).sum(2).argmin(1)
-        centres = np.array(
+        centres = np.array(  # a centre that lost all its points stays
             [
                 points[nearest == number].mean(0) if (nearest == number).any() else centre
                 for number, centre in enumerate(centres)
             ]
         )
-    return centres
+    return np.asarray(centres)
 
 
 def _distances(points: "NDArray[Any]", centres: "NDArray[Any]") -> "NDArray[Any]":
     import numpy as np
 
-    return np.sqrt(((points[:, None, :] - centres[None]) ** 2).sum(2).min(1))
+    return np.asarray(np.sqrt(((points[:, None, :] - centres[None]) ** 2).sum(2).min(1)))
 
 
 def _words(readings: "Sequence[features.Reading]", arrays: dict[str, Any]) -> Any:
@@ -127,44 +151,52 @@ def _rows(row: "NDArray[Any]", column: "NDArray[Any]", rarity: "NDArray[Any]", c
     return sparse.csr_matrix((weight / norm[row], (row, column)), shape=(count, features.BUCKETS))
 
 
-def _task(key: str, rows: Sequence[Answered], phi: Any, words: Any, arrays: dict[str, Any], rng: Any) -> Task:
+def _task(key: str, rows: Sequence[Answered], text: Text, arrays: dict[str, Any], rng: Any) -> Task:
     """Learns one task; its numbers go to `arrays` under `key`."""
     import numpy as np
 
     models = sorted({model for row in rows for model in row.outcomes})
+    if not models:
+        raise TrainingError(f'task "{rows[0].task or ""}": no outcomes')
     categories = sorted({row.category for row in rows if row.category is not None})
     place = {category: number for number, category in enumerate(categories)}
-    group = np.array([place.get(row.category, -1) if row.category is not None else -1 for row in rows])
+    group = np.array([-1 if row.category is None else place[row.category] for row in rows])
     table = np.array([[row.outcomes[m].quality if m in row.outcomes else np.nan for m in models] for row in rows])
-    base, effects = _levels(table, group, len(categories))
-    filled = _filled(table, base)
+    base, effects = _levels(Answers(table, group, len(categories)))
+    answers = Answers(_filled(table, base), group, len(categories))
     random = rng.permutation(len(rows)) % FOLDS
-    apart = _group_folds(group, rng) if len(categories) > 1 else _clusters(phi, rng)
-    told, guessed, strange = _weights(filled, group, len(categories), phi, words, random, apart)
-    residual = filled - _level(base, effects, group)
+    apart = _group_folds(group, rng) if len(categories) > 1 else _clusters(text.phi, rng)
+    told, guessed, strange = _weights(answers, text, random, apart)
+    residual = answers.table - base - effects[group]
     wanted = np.concatenate((_split(residual), _one_hot(group, len(categories))), axis=1)
-    heads = _ridge(phi, wanted).astype("f2")
+    heads = _ridge(text.phi, wanted).astype("f2")
     arrays[f"{key}.meaning"] = heads
-    arrays[f"{key}.offset"] = (wanted.mean(0) - phi.mean(0) @ heads.astype(float)).astype("f4")
-    arrays[f"{key}.words"], arrays[f"{key}.mix"] = _factors(_word_ridge(words, wanted))
+    arrays[f"{key}.offset"] = (wanted.mean(0) - text.phi.mean(0) @ heads.astype(float)).astype("f4")
+    arrays[f"{key}.words"], arrays[f"{key}.mix"] = _factors(_word_ridge(text.words, wanted))
     arrays[f"{key}.weights"] = np.array([told, guessed, strange], "f4")
     arrays[f"{key}.base"] = base.astype("f4")
     arrays[f"{key}.effects"] = effects.astype("f4")
     observed = (~np.isnan(table)).sum(0)
     arrays[f"{key}.spread"] = np.sqrt(np.nanvar(table, axis=0) / np.maximum(observed, 1) + 1e-6).astype("f4")
-    lengths = _lengths(key, rows, models, phi, group, len(categories), arrays)
+    tokens = Answers(np.array([_tokens(row, models) for row in rows]), group, len(categories))
+    lengths = _lengths(key, tokens, text.phi, arrays)
     return Task(key=key, models=models, categories=categories, lengths=lengths, questions=len(rows))
 
 
-def _levels(table: "NDArray[Any]", group: "NDArray[Any]", categories: int) -> "tuple[NDArray[Any], NDArray[Any]]":
-    """Each model's mean, and each category's departure from it, shrunk by how much of it may be chance."""
+def _levels(answers: Answers) -> "tuple[NDArray[Any], NDArray[Any]]":
+    """Each model's mean, and each category's departure from it, shrunk by how much of it may be chance. The last row
+    of the departures is for no category."""
     import numpy as np
 
+    table, group, categories = answers
     base = np.nan_to_num(np.nanmean(table, axis=0), nan=0.5)
-    effects = np.zeros((categories + 1, table.shape[1]))  # the last row: no category
-    departures, noise = [], []
+    effects = np.zeros((categories + 1, table.shape[1]))
+    there, departures, noise = [], [], []
     for number in range(categories):
         own = table[group == number] - base
+        if len(own) == 0:  # it was held out
+            continue
+        there.append(number)
         count = np.maximum((~np.isnan(own)).sum(0), 1)
         mean = np.nan_to_num(np.nansum(own, axis=0) / count)
         departures.append(np.stack((np.full(len(mean), mean.mean()), mean - mean.mean())))
@@ -173,12 +205,8 @@ def _levels(table: "NDArray[Any]", group: "NDArray[Any]", categories: int) -> "t
     if departures:
         seen, chance = np.array(departures), np.array(noise)
         real = np.maximum((seen**2 - chance).mean(axis=(0, 2)), 1e-6)[None, :, None]
-        effects[:-1] = (seen * real / (real + chance)).sum(1)
+        effects[there] = (seen * real / (real + chance)).sum(1)
     return base, effects
-
-
-def _level(base: "NDArray[Any]", effects: "NDArray[Any]", group: "NDArray[Any]") -> "NDArray[Any]":
-    return base + effects[group]
 
 
 def _filled(table: "NDArray[Any]", base: "NDArray[Any]") -> "NDArray[Any]":
@@ -191,8 +219,10 @@ def _filled(table: "NDArray[Any]", base: "NDArray[Any]") -> "NDArray[Any]":
 
 def _group_folds(group: "NDArray[Any]", rng: Any) -> "NDArray[Any]":
     """Whole categories to folds."""
+    import numpy as np
+
     labels = rng.permutation(int(group.max()) + 2)
-    return labels[group] % min(FOLDS, len(labels))  # type: ignore[no-any-return]  # numpy's indexing is untyped here
+    return np.asarray(labels[group] % min(FOLDS, len(labels)))
 
 
 def _clusters(phi: "NDArray[Any]", rng: Any) -> "NDArray[Any]":
@@ -205,44 +235,38 @@ def _clusters(phi: "NDArray[Any]", rng: Any) -> "NDArray[Any]":
 
 
 def _weights(
-    table: "NDArray[Any]",
-    group: "NDArray[Any]",
-    categories: int,
-    phi: Any,
-    words: Any,
-    random: "NDArray[Any]",
-    apart: "NDArray[Any]",
+    answers: Answers, text: Text, random: "NDArray[Any]", apart: "NDArray[Any]"
 ) -> "tuple[NDArray[Any], NDArray[Any], NDArray[Any]]":
     """How much of each voice to believe (see `predictor.VOICES`): where the category is told, where it is guessed, and
     where the query is strange. Least squares on what each voice said of questions that it had not seen; for strange
     ones, whole categories were held out, and the least counts that is found when each fold in turn is left out."""
     import numpy as np
 
-    voices, truth, level = _heard(table, group, categories, phi, words, random)
+    voices, truth, level = _heard(answers, text, random)
     told = _listen(voices[:2], truth - level)
     guessed = _listen(voices, truth)
-    voices, truth, _ = _heard(table, group, categories, phi, words, apart)
+    voices, truth, _ = _heard(answers, text, apart)
     each = [_listen(voices[:, apart != fold], truth[apart != fold]) for fold in np.unique(apart)]
     return np.concatenate((told, [0, 0])), guessed, np.min(each, axis=0)
 
 
-def _heard(
-    table: "NDArray[Any]", group: "NDArray[Any]", categories: int, phi: Any, words: Any, folds: "NDArray[Any]"
-) -> "tuple[NDArray[Any], NDArray[Any], NDArray[Any]]":
+def _heard(answers: Answers, text: Text, folds: "NDArray[Any]") -> "tuple[NDArray[Any], NDArray[Any], NDArray[Any]]":
     """What each voice says of the questions of each fold, having learned from the others; the truth beside each model's
     mean; and the effect of the true category."""
     import numpy as np
 
+    table, group, categories = answers
     models = table.shape[1]
     voices = np.zeros((3, *table.shape))
     truth, level = np.zeros_like(table), np.zeros_like(table)
     for fold in np.unique(folds):
         out = folds == fold
-        base, effects = _levels(table[~out], group[~out], categories)
-        residual = table[~out] - _level(base, effects, group[~out])
-        wanted = np.concatenate((residual, _one_hot(group[~out], categories)), axis=1)
-        meaning = (phi[out] - phi[~out].mean(0)) @ _ridge(phi[~out], wanted) + wanted.mean(0)
-        said = words[out] @ _word_ridge(words[~out], wanted)
+        seen, learned = text.at(~out), answers.at(~out)
+        base, effects = _levels(learned)
+        residual = learned.table - base - effects[learned.group]
+        wanted = np.concatenate((residual, _one_hot(learned.group, categories)), axis=1)
+        meaning = (text.phi[out] - seen.phi.mean(0)) @ _ridge(seen.phi, wanted) + wanted.mean(0)
+        said = text.words[out] @ _word_ridge(seen.words, wanted)
         voices[0, out], voices[1, out] = meaning[:, :models], said[:, :models]
         if categories > 1:
             voices[2, out] = guess(meaning[:, models:] + said[:, models:]) @ effects[:-1]
@@ -273,11 +297,15 @@ def _listen(voices: "NDArray[Any]", truth: "NDArray[Any]") -> "NDArray[Any]":
 
 
 def _shared(table: "NDArray[Any]") -> "NDArray[Any]":
-    return table.mean(1, keepdims=True)  # type: ignore[no-any-return]  # numpy's mean is untyped here
+    import numpy as np
+
+    return np.asarray(table.mean(1, keepdims=True))
 
 
 def _apart(table: "NDArray[Any]") -> "NDArray[Any]":
-    return table - table.mean(1, keepdims=True)  # type: ignore[no-any-return]  # as above
+    import numpy as np
+
+    return np.asarray(table - table.mean(1, keepdims=True))
 
 
 def _ridge(phi: "NDArray[Any]", residual: "NDArray[Any]") -> "NDArray[Any]":
@@ -332,34 +360,27 @@ def _factors(heads: "NDArray[Any]") -> "tuple[NDArray[Any], NDArray[Any]]":
     return np.round(left / scale).astype("i1"), (scale[:, None] * basis.T).astype("f4")
 
 
-def _lengths(
-    key: str,
-    rows: Sequence[Answered],
-    models: list[str],
-    phi: Any,
-    group: "NDArray[Any]",
-    categories: int,
-    arrays: dict[str, Any],
-) -> list[bool]:
+def _tokens(row: Answered, models: list[str]) -> list[float]:
+    """How long each model's answer was, in tokens; nan where that is not known."""
+    found = (row.outcomes.get(model) for model in models)
+    return [float("nan") if one is None or one.output_tokens is None else one.output_tokens for one in found]
+
+
+def _lengths(key: str, tokens: Answers, phi: Any, arrays: dict[str, Any]) -> list[bool]:
     """Learns how long each model's answers are; says of which models something is known."""
     import numpy as np
 
-    tokens = np.array(
-        [
-            [float(n) if (o := row.outcomes.get(m)) and (n := o.output_tokens) is not None else np.nan for m in models]
-            for row in rows
-        ]
-    )
-    have = (~np.isnan(tokens)).sum(0) >= LEAST
+    have = (~np.isnan(tokens.table)).sum(0) >= LEAST
     if have.any():
-        logs = np.log1p(np.where(have, tokens, 0))
-        base, effects = _levels(logs, group, categories)
-        filled = _filled(logs, base)
-        head = _ridge(phi, filled - _level(base, effects, group))
-        said = _level(base, effects, group) + 0.7 * (phi - phi.mean(0)) @ head
-        stretch = np.nanmean(np.where(have, tokens, 1), axis=0) / np.nanmean(np.expm1(np.minimum(said, 12)), axis=0)
-        arrays[f"{key}.tokens"] = (0.7 * head).astype("f2")
-        arrays[f"{key}.tokens.base"] = (base - 0.7 * phi.mean(0) @ head).astype("f4")
+        length = np.where(have, tokens.table, 0)
+        logs = tokens._replace(table=np.log1p(length))
+        base, effects = _levels(logs)
+        filled = _filled(logs.table, base)
+        head = TOLD_OF_LENGTH * _ridge(phi, filled - base - effects[tokens.group])
+        said = base + effects[tokens.group] + (phi - phi.mean(0)) @ head
+        stretch = np.nanmean(length + 1, axis=0) / np.exp(np.minimum(said, 12)).mean(axis=0)
+        arrays[f"{key}.tokens"] = head.astype("f2")
+        arrays[f"{key}.tokens.base"] = (base - phi.mean(0) @ head).astype("f4")
         arrays[f"{key}.tokens.effects"] = effects.astype("f4")
         arrays[f"{key}.tokens.stretch"] = stretch.astype("f4")
     return [bool(one) for one in have]
@@ -378,10 +399,9 @@ def _pooled(rows: Sequence[Answered], phi: Any, tasks: dict[str, Task], arrays: 
             table[number, place[model]] = outcome.quality
     names = list(tasks)
     task = np.array([names.index(row.task or "") for row in rows])
-    base = _ability(np.array([np.nanmean(table[task == number], axis=0) for number in range(len(names))]))
-    residual = table.copy()
-    for number in range(len(names)):
-        residual[task == number] -= np.nanmean(table[task == number], axis=0)
+    means = np.array([_means(table[task == number]) for number in range(len(names))])
+    base = _ability(means)
+    residual = table - means[task]
     shared = np.nanmean(residual, axis=1, keepdims=True)
     weight = (1 / np.bincount(task)[task] / len(names) * len(rows))[:, None] ** 0.5  # no task drowns another
     common = _ridge(phi * weight, shared * weight)
@@ -399,6 +419,14 @@ def _pooled(rows: Sequence[Answered], phi: Any, tasks: dict[str, Task], arrays: 
     arrays["p.weights"] = np.array([POOLED, POOLED, POOLED], "f4")
     arrays["p.spread"] = (0.1 + 0.1 / np.sqrt(np.maximum(seen.sum(0), 1) / 100)).astype("f4")
     return Task(key="p", models=models, categories=[], lengths=[False] * len(models), questions=len(rows), words=False)
+
+
+def _means(table: "NDArray[Any]") -> "NDArray[Any]":
+    """Each model's mean; nan for one that was not asked."""
+    import numpy as np
+
+    asked = (~np.isnan(table)).sum(0)
+    return np.where(asked > 0, np.nansum(table, axis=0) / np.maximum(asked, 1), np.nan)
 
 
 def _alike(seen: "NDArray[Any]") -> "list[list[int]]":
