@@ -167,7 +167,7 @@ def saving(points: "NDArray[Any]", best: tuple[float, float]) -> float:
     for (cost, quality), (next_cost, next_quality) in zip(points[order][:-1], points[order][1:], strict=True):
         if quality < wanted <= next_quality:
             costs.append(cost + (wanted - quality) / (next_quality - quality) * (next_cost - cost))
-    return max(0.0, 1 - min(costs, default=best[0]) / best[0])
+    return max(0.0, 1 - float(min(costs, default=best[0])) / best[0])
 
 
 def savings(names: Sequence[str], table: Table, rng: Any, resamples: int = RESAMPLES) -> tuple[Savings, Curves]:

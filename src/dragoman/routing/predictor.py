@@ -117,22 +117,21 @@ class Trained:
         meaning = phi @ heads.meaning + heads.offset
         quality = heads.base + weight[1] * meaning[:count] + weight[0] * meaning[count]
         known = count + 1 + len(task.categories)
-        effect = heads.effects[told]
+        effect, length = heads.effects[told], heads.length_effects[told]
         if heads.words is not None:
             said = self._said(reading.buckets, heads)
             quality += weight[3] * said[:count] + weight[2] * said[count]
             if told < 0 and len(task.categories) > 1:
                 likely = guess(meaning[count + 1 : known] + said[count + 1 :])
-                effect = likely @ heads.effects[:-1]
+                effect, length = likely @ heads.effects[:-1], likely @ heads.length_effects[:-1]
         shared, apart = (1.0, 1.0) if told >= 0 else (weight[4], weight[5])
         quality += apart * effect[:count] + shared * effect[count]
         quality = np.minimum(np.maximum(quality, 0.0), 1.0)
         spread = heads.spread * (1 + 2 * novelty)
         tokens: Sequence[float | None] = [None] * count
         if heads.lengths is not None:
-            logs = meaning[known:] + (heads.length_effects[told] if told >= 0 else 0)
-            lengths = np.exp(np.minimum(logs, 12.0)).tolist()
-            tokens = [length if sure else None for length, sure in zip(lengths, heads.lengths, strict=True)]
+            lengths = np.exp(np.minimum(meaning[known:] + length, 12.0)).tolist()
+            tokens = [many if sure else None for many, sure in zip(lengths, heads.lengths, strict=True)]
         candidates = dict(zip(heads.names, map(Estimate, quality.tolist(), spread.tolist(), tokens), strict=True))
         return self._whole(query, models, Estimates(novelty, candidates))
 
@@ -162,7 +161,7 @@ class Trained:
         """0 among the training data, 1 far from all of it."""
         nearest = float((meaning @ self._centres + self._centre_lengths).min() + meaning @ meaning)
         beyond = max(0.0, nearest) ** 0.5 - self._usual
-        return min(1.0, max(0.0, beyond / (4 * (self._far - self._usual) + 1e-9)))
+        return float(min(1.0, max(0.0, beyond / (4 * (self._far - self._usual) + 1e-9))))
 
     def _said(self, buckets: "NDArray[Any]", heads: _Heads) -> "NDArray[Any]":
         """What words and pairs say."""
@@ -170,8 +169,8 @@ class Trained:
 
         assert heads.words is not None
         total = np.add.reduce(heads.words.take(buckets, 0))
-        said: NDArray[Any] = total[:-1] @ heads.mix
-        return said * float(total[-1] + 1e-12) ** -0.5
+        said = total[:-1] @ heads.mix
+        return np.asarray(said * float(total[-1] + 1e-12) ** -0.5)
 
     def _chosen(self, task: Task, models: tuple[str, ...]) -> _Heads:
         """The task's arrays for these models, made once."""
@@ -195,7 +194,7 @@ class Trained:
         shared = effects.mean(1, keepdims=True)
         meaning, offset = get(f"{key}.meaning")[:, both], get(f"{key}.offset")[both]
         known = [task.lengths[place] for place in at]
-        length_effects = np.zeros((1, len(at)), np.float32)
+        length_effects = np.zeros((len(effects), len(at)), np.float32)
         if any(known):
             meaning = np.concatenate((meaning, get(f"{key}.tokens")[:, at]), axis=1)
             base = get(f"{key}.tokens.base") + np.log(get(f"{key}.tokens.stretch"))
@@ -208,7 +207,7 @@ class Trained:
             meaning=np.ascontiguousarray(meaning),
             offset=offset,
             words=self._weighed(key) if task.words else None,
-            mix=np.ascontiguousarray(get(f"{key}.mix")[:, both]) if task.words else length_effects,
+            mix=np.ascontiguousarray(get(f"{key}.mix")[:, both]) if task.words else effects,
             spread=get(f"{key}.spread")[at],
             lengths=known if any(known) else None,
             length_effects=length_effects,

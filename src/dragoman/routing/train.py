@@ -28,12 +28,14 @@ RANDOM_FEATURES = 384
 WIDTH = 0.02  # of the kernel: exp(-WIDTH |x - y|²)
 FORM_SCALE = 0.3  # of a form number, beside a meaning's
 RIDGE = 20.0  # of meaning and form
-WORD_RIDGE = 16.0
+WORD_RIDGE = 16.0  # of words, where they speak for quality
+CATEGORY_RIDGE = 3.0  # of words, where they speak for a category: that is plainer to see
 FOLDS = 5
 FACTORS = 24  # that the heads over words are boiled down to
 CENTRES = 48
 POOLED = (0.5, 0.5, 0.0, 0.0, 0.0, 0.0)  # how much to believe of the text on a task that was not trained
 TOLD_OF_LENGTH = 0.7  # how much to believe of the text on an answer's length
+TURNS = 6  # of learning and filling in what is missing
 LEAST = 8  # questions of a task
 
 
@@ -163,7 +165,7 @@ def _task(key: str, rows: Sequence[Answered], text: Text, arrays: dict[str, Any]
     group = np.array([-1 if row.category is None else place[row.category] for row in rows])
     table = np.array([[row.outcomes[m].quality if m in row.outcomes else np.nan for m in models] for row in rows])
     base, effects = _levels(Answers(table, group, len(categories)))
-    answers = Answers(_filled(table, base), group, len(categories))
+    answers = Answers(_filled(Answers(table, group, len(categories)), text.phi), group, len(categories))
     random = rng.permutation(len(rows)) % FOLDS
     apart = _group_folds(group, rng) if len(categories) > 1 else _clusters(text.phi, rng)
     told, guessed, strange = _weights(answers, text, random, apart)
@@ -172,7 +174,7 @@ def _task(key: str, rows: Sequence[Answered], text: Text, arrays: dict[str, Any]
     heads = _ridge(text.phi, wanted).astype("f2")
     arrays[f"{key}.meaning"] = heads
     arrays[f"{key}.offset"] = (wanted.mean(0) - text.phi.mean(0) @ heads.astype(float)).astype("f4")
-    arrays[f"{key}.words"], arrays[f"{key}.mix"] = _factors(_word_ridge(text.words, wanted))
+    arrays[f"{key}.words"], arrays[f"{key}.mix"] = _factors(_word_ridge(text.words, wanted, len(models) + 1))
     arrays[f"{key}.weights"] = np.array([told, guessed, strange], "f4")
     arrays[f"{key}.base"] = base.astype("f4")
     arrays[f"{key}.effects"] = effects.astype("f4")
@@ -209,12 +211,18 @@ def _levels(answers: Answers) -> "tuple[NDArray[Any], NDArray[Any]]":
     return base, effects
 
 
-def _filled(table: "NDArray[Any]", base: "NDArray[Any]") -> "NDArray[Any]":
-    """Where a model was not asked: its mean, and by how much the question was easier or harder for the others."""
+def _filled(answers: Answers, phi: "NDArray[Any]") -> "NDArray[Any]":
+    """Where a model was not asked: what the text and the category lead to expect, by turns of expecting and learning."""
     import numpy as np
 
-    shift = np.nan_to_num(np.nanmean(table - base, axis=1, keepdims=True))
-    return np.where(np.isnan(table), base + shift, table)
+    missing = np.isnan(answers.table)
+    base, effects = _levels(answers)
+    level = base + effects[answers.group]
+    filled = np.where(missing, level, answers.table)
+    for _ in range(TURNS if missing.any() else 0):
+        expected = level + (phi - phi.mean(0)) @ _ridge(phi, filled - level)
+        filled = np.where(missing, expected, answers.table)
+    return filled
 
 
 def _group_folds(group: "NDArray[Any]", rng: Any) -> "NDArray[Any]":
@@ -266,7 +274,7 @@ def _heard(answers: Answers, text: Text, folds: "NDArray[Any]") -> "tuple[NDArra
         residual = learned.table - base - effects[learned.group]
         wanted = np.concatenate((residual, _one_hot(learned.group, categories)), axis=1)
         meaning = (text.phi[out] - seen.phi.mean(0)) @ _ridge(seen.phi, wanted) + wanted.mean(0)
-        said = text.words[out] @ _word_ridge(seen.words, wanted)
+        said = text.words[out] @ _word_ridge(seen.words, wanted, models)
         voices[0, out], voices[1, out] = meaning[:, :models], said[:, :models]
         if categories > 1:
             voices[2, out] = guess(meaning[:, models:] + said[:, models:]) @ effects[:-1]
@@ -316,10 +324,11 @@ def _ridge(phi: "NDArray[Any]", residual: "NDArray[Any]") -> "NDArray[Any]":
     return np.asarray(np.linalg.solve(square, centred.T @ (residual - residual.mean(0))))
 
 
-def _word_ridge(words: Any, residual: "NDArray[Any]") -> "NDArray[Any]":
-    """Ridge regression on sparse rows by conjugate gradients, all models at once."""
+def _word_ridge(words: Any, residual: "NDArray[Any]", models: int) -> "NDArray[Any]":
+    """Ridge regression on sparse rows by conjugate gradients, all columns at once: models first, then categories."""
     import numpy as np
 
+    penalty = np.where(np.arange(residual.shape[1]) < models, WORD_RIDGE, CATEGORY_RIDGE)
     target = residual - residual.mean(0)
     across = words.T.tocsr()
     gradient = across @ target
@@ -328,7 +337,7 @@ def _word_ridge(words: Any, residual: "NDArray[Any]") -> "NDArray[Any]":
     size = (gradient**2).sum(0)
     start = size.copy()
     for _ in range(25):
-        step = across @ (words @ direction) + WORD_RIDGE * direction
+        step = across @ (words @ direction) + penalty * direction
         length = size / np.maximum((direction * step).sum(0), 1e-30)
         heads += length * direction
         gradient -= length * step
@@ -375,7 +384,7 @@ def _lengths(key: str, tokens: Answers, phi: Any, arrays: dict[str, Any]) -> lis
         length = np.where(have, tokens.table, 0)
         logs = tokens._replace(table=np.log1p(length))
         base, effects = _levels(logs)
-        filled = _filled(logs.table, base)
+        filled = _filled(logs, phi)
         head = TOLD_OF_LENGTH * _ridge(phi, filled - base - effects[tokens.group])
         said = base + effects[tokens.group] + (phi - phi.mean(0)) @ head
         stretch = np.nanmean(length + 1, axis=0) / np.exp(np.minimum(said, 12)).mean(axis=0)

@@ -1,0 +1,1 @@
+"""`dragoman router`, end to end on small made outcomes."""
