@@ -4,14 +4,16 @@ DIRECTORY holds outcomes files (`routellm_mmlu.jsonl.gz`, `mmlupro.jsonl.gz`, `z
 `paretobandit.jsonl.gz`, `alpaca_eval.jsonl.gz`). Every split is seeded; nothing is scored that was trained on.
 """
 
+import random
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
+import msgspec
 import numpy as np
 
-from dragoman.routing import artifact, evaluate, lexicon, outcomes, predictor, train
+from dragoman.routing import artifact, certify, evaluate, lexicon, outcomes, predictor, train
 from dragoman.routing.estimate import Query
 
 Rows = Sequence[outcomes.Answered]
@@ -161,8 +163,83 @@ def transfer(data: dict[str, Rows]) -> None:
         said(f"{held} not trained: {strong} / {weak}, APGR", [evaluate.apgr(score[:, 0] - score[:, 1], gain)])
 
 
+def floor(data: dict[str, Rows]) -> None:
+    """A quality floor of 2 %, 95 % sure, 1,000 labels: how often it is broken, and what goes to the weak model."""
+    rows = data["routellm_mmlu"]
+    broken, shares = [], []
+    for seed in range(3):
+        learn, rest = split(rows, seed, 3000)
+        score = np.subtract(*expected(trained(learn), rest, (STRONG, WEAK)).T)
+        loss = np.subtract(*quality(rest, (STRONG, WEAK)).T)
+        for again in range(200):
+            order = np.random.default_rng(again).permutation(len(rest))
+            labelled, later = order[:1000], order[1000:]
+            cut = certify.threshold(score[labelled], loss[labelled], 0.02, 0.05)
+            sent = score[later] < (-np.inf if cut is None else cut)
+            broken.append(np.where(sent, loss[later], 0).mean() > 0.02)
+            shares.append(sent.mean())
+    said("MMLU pair, floor broken", np.array(broken, float))
+    said("   share of the weak model", shares)
+
+
+def typos(text: str, chance: random.Random) -> str:
+    """Of 8 % of the letters: left out, doubled, or swapped with the next."""
+    letters = list(text)
+    for place in range(len(letters) - 1):
+        if letters[place].isalpha() and chance.random() < 0.08:
+            kind = chance.randrange(3)
+            if kind < 2:
+                letters[place] *= 2 * kind
+            else:
+                letters[place : place + 2] = letters[place + 1], letters[place]
+    return "".join(letters)
+
+
+def steadiness(data: dict[str, Rows]) -> None:
+    """Decisions kept when only the form of the prompt changes: half to the strong model, MMLU pair; best of 12 less
+    cost, MMLU-Pro."""
+    changes: dict[str, Callable[[str, random.Random], str]] = {
+        "lower case": lambda text, _: text.lower(),
+        "white space": lambda text, _: f"  {text.replace(' ', '  ')}\n\n",
+        "8 % of letters wrong": typos,
+        "8 % of words wrong": lambda text, c: " ".join(
+            word[1:2] + word[:1] + word[2:] if c.random() < 0.08 else word for word in text.split(" ")
+        ),
+        "polite prefix": lambda text, _: f"Please answer the following question. {text}",
+        "thanks behind": lambda text, _: f"{text} Thank you very much!",
+    }
+    for name in ("routellm_mmlu", "mmlupro"):
+        learn, test = split(data[name], 0, len(data[name]) // 2)
+        test, router = test[:1000], trained(learn)
+        models = [STRONG, WEAK] if name == "routellm_mmlu" else [m for m in PRICES if m in test[0].outcomes]
+        plain = expected(router, test, models)
+        rate = 0.0 if name == "routellm_mmlu" else 0.02
+        price = np.array([0 if name == "routellm_mmlu" else rate * PRICES[m] for m in models])
+        shift = np.array([np.median(plain[:, 0] - plain[:, 1]), 0]) if name == "routellm_mmlu" else price
+        for change, how in changes.items():
+            chance = random.Random(0)
+            other = expected(
+                router, [msgspec.structs.replace(row, prompt=how(row.prompt, chance)) for row in test], models
+            )
+            kept = (plain - shift).argmax(1) == (other - shift).argmax(1)
+            said(f"{name}, {len(models)} models, decisions kept: {change}", [kept.mean()])
+
+
+def speed(data: dict[str, Rows]) -> None:
+    """A prediction for 19 models, category not told, prompts of MMLU: CPU time."""
+    router = predictor.default()
+    models = router.about.tasks["mmlu_pro"].models
+    times = []
+    for row in data["routellm_mmlu"][::3]:
+        query = Query(prompt=row.prompt, task="mmlu_pro")
+        start = time.process_time_ns()
+        router.predict(query, models)
+        times.append((time.process_time_ns() - start) / 1000)
+    print(f"microseconds: p50 {np.median(times):.0f}, p99 {np.quantile(times, 0.99):.0f}")
+
+
 MEASURES: dict[str, Callable[[dict[str, Rows]], None]] = {
-    measure.__name__: measure for measure in (mmlu, saving, unseen, transfer)
+    measure.__name__: measure for measure in (mmlu, saving, unseen, transfer, floor, steadiness, speed)
 }
 
 

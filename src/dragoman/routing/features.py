@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 BITS = 14
 BUCKETS = 2**BITS  # of hashed words and pairs of words
 HEAD, TAIL = 1_500, 500  # characters of a normalised prompt that are looked at closely
+_MARKS = [f" {letter}. " for letter in "abcdefghij"]
 FORM = (
     "words",
     "characters",
@@ -69,12 +70,7 @@ def _form(normal: str, text: str) -> list[float]:
 
     size = len(text) + 1
     spaces = normal.count(" ")
-    first = text.find(" a. ")
-    options = 0
-    if first >= 0:
-        options = 1
-        while (text.find(f" {'abcdefghij'[options]}. ", first)) >= 0 and options < 9:
-            options += 1
+    options, first = _options(text)
     have = text.__contains__
     return [
         log1p(spaces + 1),
@@ -100,3 +96,12 @@ def _form(normal: str, text: str) -> list[float]:
         have("statement 1") or have("statement i"),
         have("none of") or have("all of the"),
     ]
+
+
+def _options(text: str) -> tuple[int, int]:
+    """How many options to choose from the text lists ("a. … b. …"), and where they begin; a lost letter does no harm."""
+    if " b. " not in text and " c. " not in text:
+        return 0, -1
+    places = [text.find(mark) for mark in _MARKS]
+    last = max(number for number, place in enumerate(places) if place >= 0)
+    return last + 1, min(place for place in places if place >= 0)

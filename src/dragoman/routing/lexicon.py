@@ -15,6 +15,8 @@ from dragoman.routing import artifact
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+USUAL = 8_000  # words, the most frequent, of which misspellings are known
+SHORTEST, LONGEST = 4, 16  # letters: of a word that is mended, and how many are tried
 SHIPPED = Path(__file__).with_name("lexicon.dgm")
 
 
@@ -25,11 +27,13 @@ class Lexicon:
     no vector, but a number by which they can still be told apart."""
 
     def __init__(self, file: artifact.File) -> None:
-        about = msgspec.json.decode(file.about, type=_About)
         import numpy as np
 
+        about = msgspec.json.decode(file.about, type=_About)
+
         self.name = file.name
-        self.words = _Numbers((word, number) for number, word in enumerate(about.words))
+        usual = np.argsort(file.arrays["weights"].astype("f4"), kind="stable")[:USUAL]
+        self.words = _Numbers(about.words, usual)
         self.dimensions: int = file.arrays["vectors"].shape[1]
         vectors = file.arrays["vectors"].astype("f4") * about.scale
         table: NDArray[Any] = np.zeros((len(about.words) + 1, self.dimensions), "f4")  # the last row: no meaning known
@@ -42,10 +46,35 @@ class Lexicon:
 
 
 class _Numbers(dict[str, int]):
-    """Numbers of words; what is not listed has one above 2^31, made from its spelling, and is not kept."""
+    """Numbers of words. A word that is not listed has that of a listed one from which it differs by one letter (a slip
+    of the finger must not change a decision), else one above 2^31, made from its spelling. It is not kept."""
+
+    def __init__(self, words: list[str], usual: "NDArray[Any]") -> None:
+        """`usual`: the numbers of the words of which misspellings are looked for."""
+        super().__init__((word, number) for number, word in enumerate(words))
+        self._shortened: dict[str, int] = {}
+        for number in usual.tolist():
+            word = words[number]
+            if len(word) >= SHORTEST:
+                for less in _shortened(word):
+                    self._shortened.setdefault(less, number)
 
     def __missing__(self, word: str) -> int:
+        if len(word) >= SHORTEST and word.isalpha():
+            near = self._shortened
+            if word in near:
+                return near[word]
+            for less in _shortened(word):
+                if less in self:
+                    return self[less]
+                if less in near:
+                    return near[less]
         return crc32(word.encode()) | 1 << 31
+
+
+def _shortened(word: str) -> list[str]:
+    """The word without each of its letters in turn."""
+    return [word[:place] + word[place + 1 :] for place in range(min(len(word), LONGEST))]
 
 
 class _About(Struct, frozen=True, forbid_unknown_fields=True):

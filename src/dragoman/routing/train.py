@@ -29,7 +29,7 @@ WIDTH = 0.02  # of the kernel: exp(-WIDTH |x - y|²)
 FORM_SCALE = 0.3  # of a form number, beside a meaning's
 RIDGE = 20.0  # of meaning and form
 WORD_RIDGE = 16.0  # of words, where they speak for quality
-CATEGORY_RIDGE = 3.0  # of words, where they speak for a category: that is plainer to see
+CATEGORY_RIDGE = 1.0  # of words, where they speak for a category: that is plainer to see
 FOLDS = 5
 FACTORS = 24  # that the heads over words are boiled down to
 CENTRES = 48
@@ -212,7 +212,7 @@ def _levels(answers: Answers) -> "tuple[NDArray[Any], NDArray[Any]]":
 
 
 def _filled(answers: Answers, phi: "NDArray[Any]") -> "NDArray[Any]":
-    """Where a model was not asked: what the text and the category lead to expect, by turns of expecting and learning."""
+    """Where a model was not asked: what text and category lead to expect, by turns of expecting and learning."""
     import numpy as np
 
     missing = np.isnan(answers.table)
