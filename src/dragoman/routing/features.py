@@ -99,7 +99,7 @@ def _form(normal: str, text: str) -> list[float]:
 
 
 def _options(text: str) -> tuple[int, int]:
-    """How many options to choose from the text lists ("a. … b. …"), and where they begin; a lost letter does no harm."""
+    """How many options the text lists ("a. … b. …"), and where they begin; a lost letter does no harm."""
     if " b. " not in text and " c. " not in text:
         return 0, -1
     places = [text.find(mark) for mark in _MARKS]

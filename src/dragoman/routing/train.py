@@ -33,7 +33,7 @@ CATEGORY_RIDGE = 1.0  # of words, where they speak for a category: that is plain
 FOLDS = 5
 FACTORS = 24  # that the heads over words are boiled down to
 CENTRES = 48
-POOLED = (0.5, 0.5, 0.0, 0.0, 0.0, 0.0)  # how much to believe of the text on a task that was not trained
+POOLED = (0.5, 0.25, 0.0, 0.0, 0.0, 0.0)  # how much to believe of the text on a task that was not trained
 TOLD_OF_LENGTH = 0.7  # how much to believe of the text on an answer's length
 TURNS = 6  # of learning and filling in what is missing
 LEAST = 8  # questions of a task
@@ -397,7 +397,7 @@ def _lengths(key: str, tokens: Answers, phi: Any, arrays: dict[str, Any]) -> lis
 
 def _pooled(rows: Sequence[Answered], phi: Any, tasks: dict[str, Task], arrays: dict[str, Any]) -> Task:
     """All tasks as one, for queries of a task that was not trained: how good each model is beside the others that were
-    asked the same, and which way the text moves that, shared by all models as far as a model's own data is thin."""
+    asked the same, and what it made of texts like this one, whatever the task that they came from."""
     import numpy as np
 
     models = sorted({model for task in tasks.values() for model in task.models})
@@ -410,17 +410,13 @@ def _pooled(rows: Sequence[Answered], phi: Any, tasks: dict[str, Task], arrays: 
     task = np.array([names.index(row.task or "") for row in rows])
     means = np.array([_means(table[task == number]) for number in range(len(names))])
     base = _ability(means)
-    residual = table - means[task]
-    shared = np.nanmean(residual, axis=1, keepdims=True)
-    weight = (1 / np.bincount(task)[task] / len(names) * len(rows))[:, None] ** 0.5  # no task drowns another
-    common = _ridge(phi * weight, shared * weight)
+    seen = ~np.isnan(table)
+    weight = (len(rows) / np.bincount(task)[task] / len(names))[:, None] ** 0.5  # no task drowns another
     heads = np.zeros((phi.shape[1], len(models)))
-    seen = ~np.isnan(residual)
     for columns in _alike(seen):
         at = seen[:, columns[0]]
-        apart = (residual - shared)[np.ix_(at, columns)]
-        heads[:, columns] = _ridge(phi[at] * weight[at], apart * weight[at])
-    split = np.concatenate((heads, common), axis=1).astype("f2")
+        heads[:, columns] = _ridge(phi[at] * weight[at], (table[np.ix_(at, columns)] - base[columns]) * weight[at])
+    split = _split(heads).astype("f2")
     arrays["p.meaning"] = split
     arrays["p.offset"] = (-phi.mean(0) @ split.astype(float)).astype("f4")
     arrays["p.base"] = base.astype("f4")

@@ -1,1 +1,0 @@
-"""`dragoman router`, end to end on small made outcomes."""
