@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
@@ -14,6 +14,7 @@ KINDS = st.sampled_from(["i1", "u1", "f2", "f4", "u4"])
 DATA = artifact.pack("router", {"a": 1}, {"x": np.arange(12, dtype="f4").reshape(3, 4), "y": np.ones(5, "i1")})
 
 
+@settings(deadline=None)
 @given(KINDS.flatmap(lambda kind: arrays.arrays(kind, arrays.array_shapes(max_dims=3, max_side=4))))
 def test_an_array_comes_back_as_it_was(array: np.ndarray) -> None:
     file = artifact.unpack(artifact.pack("router", {"n": 1}, {"x": array}), "router", "x.dgm")
@@ -29,6 +30,7 @@ def test_the_name_is_made_from_the_content() -> None:
     assert names[0].startswith("router-")
 
 
+@settings(deadline=None)
 @given(st.integers(0, len(DATA) - 1), st.integers(1, 255))
 def test_one_changed_byte_is_noticed(place: int, change: int) -> None:
     changed = bytearray(DATA)
@@ -37,6 +39,7 @@ def test_one_changed_byte_is_noticed(place: int, change: int) -> None:
         artifact.unpack(bytes(changed), "router", "x.dgm")
 
 
+@settings(deadline=None)
 @given(st.integers(0, len(DATA) - 1))
 def test_a_cut_file_is_noticed(length: int) -> None:
     with pytest.raises(artifact.ArtifactError, match=r"x\.dgm: (damaged|not a router artifact)"):

@@ -1,7 +1,7 @@
 """What does not change the answer does not change the prompt."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dragoman.routing.text import MOST_CHARACTERS, normalise, words
@@ -36,6 +36,7 @@ def test_a_courtesy_alone_stays(prompt: str) -> None:
     assert normalise(prompt) == prompt.lower()
 
 
+@settings(deadline=None)
 @given(st.text(max_size=300))
 def test_normalising_ignores_case_of_ascii_and_white_space(prompt: str) -> None:
     assert normalise("\n " + prompt.replace(" ", "  ") + "\t") == normalise(prompt)

@@ -3,7 +3,7 @@
 from functools import cache
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dragoman.routing import artifact, lexicon, predictor, train
@@ -67,6 +67,7 @@ def test_on_an_unknown_category_the_best_single_model_stays() -> None:
     assert best == max(means, key=means.__getitem__)
 
 
+@settings(deadline=None)
 @given(st.text(max_size=200))
 def test_estimates_are_in_bounds_and_blind_to_white_space(prompt: str) -> None:
     found = made().predict(Query(prompt=prompt, task="made"), (LARGE, SMALL))
