@@ -36,6 +36,15 @@ def test_nothing_is_promised_on_a_handful_of_labels() -> None:
     assert certify.threshold(np.linspace(0, 1, 29), np.zeros(29), 0.02, 0.05) is None
 
 
+def test_too_few_labels_say_how_many_would_do() -> None:
+    score, loss = world(np.random.default_rng(3), 4000)
+    count = certify.needed(score[:100], loss[:100], 0.02, 0.05)
+    assert certify.threshold(score[:100], loss[:100], 0.02, 0.05) is None
+    assert count is not None and 100 < count < 4000
+    assert certify.threshold(score, loss, 0.02, 0.05) is not None
+    assert certify.needed(score, np.ones(4000), 0.02, 0.05) is None
+
+
 def test_a_weak_model_that_loses_nothing_answers_everything() -> None:
     score = np.linspace(0, 1, 1000)
     assert certify.threshold(score, np.zeros(1000), 0.02, 0.05) > 1

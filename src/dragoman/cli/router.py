@@ -154,7 +154,8 @@ def certify(
         return
     out.write_text(f"{text}\n")
     if found.threshold is None:
-        typer.echo(f"{out}: no threshold could be certified with {found.labels:,} labels")
+        more = f"; about {found.labels_needed:,} like these would do" if found.labels_needed else ""
+        typer.echo(f"{out}: no threshold could be certified with {found.labels:,} labels{more}")
     else:
         typer.echo(f"{out}: threshold {found.threshold:.4f}, {found.weak_share:.1%} to {weak}, {found.labels:,} labels")
 

@@ -31,7 +31,8 @@ FEWEST = 30  # labels without which nothing is tried
 
 
 class Certificate(Struct, frozen=True, kw_only=True):
-    """What was certified, and on what. `threshold` is None where nothing could be."""
+    """What was certified, and on what. `threshold` is None where nothing could be; then `labels_needed` is about how
+    many labels like these would do, if any number would."""
 
     threshold: float | None
     epsilon: float
@@ -44,6 +45,7 @@ class Certificate(Struct, frozen=True, kw_only=True):
     strong_quality: float
     weak_quality: float
     artifact: str
+    labels_needed: int | None = None
 
 
 def threshold(score: "NDArray[Any]", loss: "NDArray[Any]", epsilon: float, delta: float) -> float | None:
@@ -100,4 +102,22 @@ def certified(
         strong_quality=float(quality[:, 0].mean()),
         weak_quality=float(quality[:, 1].mean()),
         artifact=trained.name,
+        labels_needed=needed(score, loss, epsilon, delta) if cut is None else None,
     )
+
+
+def needed(score: "NDArray[Any]", loss: "NDArray[Any]", epsilon: float, delta: float) -> int | None:
+    """About how many labels it takes to certify that a tenth of the questions or more may go to the weak model, if
+    these labels are a fair sample; None where no number would do."""
+    import numpy as np
+
+    least = None
+    for share in np.linspace(0.1, 1, 10):
+        losses = np.where(score <= np.quantile(score, share), loss, 0.0)
+        room = epsilon - float(losses.mean())
+        if room > 0:
+            error = NormalDist().inv_cdf(1 - delta) * float(losses.std())
+            # room ≥ error / √n + what the added labels take away: a quadratic in √n
+            root = (error + (error**2 + 4 * room * PADDING) ** 0.5) / (2 * room)
+            least = min(least or 10**9, max(FEWEST, round(root**2) + 1))
+    return least

@@ -13,12 +13,12 @@ from importlib.resources import files
 import msgspec
 from msgspec import Struct
 
+from dragoman.routing.declared import UNKNOWN
 from dragoman.routing.estimate import Estimate, Estimates, Query
 from dragoman.routing.text import normalise
 
 DECLARED_SE = 0.1
 TABLE_SE = 0.15
-UNKNOWN = Estimate(0.5, 0.25)
 _VERSION = re.compile(r"(?<=\d)-(?=\d(?!\d))|(?<=\d)p(?=\d)")  # claude-opus-4-5, glm-5p2
 _CODE = re.compile(
     r"```|\bdef |\bclass |\bimport |\bfunction\b|\bpython\b|\bjavascript\b|\bsql\b|\bregex\b|\bcompile|\btraceback"
