@@ -70,14 +70,16 @@ def _form(normal: str, text: str) -> list[float]:
 
     size = len(text) + 1
     spaces = normal.count(" ")
+    letters = text.encode("ascii", "ignore")
+    plain = len(letters)
     options, first = _options(text)
     have = text.__contains__
     return [
         log1p(spaces + 1),
         log1p(len(normal) + 1),
-        sum(map(text.count, "0123456789")) / size,
-        sum(map(text.count, "=+*/^<>\\$")) / size,
-        sum(map(text.count, "{}[]_;")) / size,
+        (plain - len(letters.translate(None, b"0123456789"))) / size,
+        (plain - len(letters.translate(None, b"=+*/^<>\\$"))) / size,
+        (plain - len(letters.translate(None, b"{}[]_;"))) / size,
         options,
         log1p((size - first) / options) if options else 0,
         text.count("$") > 1,

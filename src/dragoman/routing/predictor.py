@@ -47,22 +47,20 @@ class About(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class _Heads(NamedTuple):
-    """One task's arrays, for a choice of models, ready to be multiplied.
+    """One task's arrays for a choice of models, folded together so that a prediction takes few products.
 
-    The columns of what `meaning` and `words` give: each model's departure from what all share, that, the scores of the
-    categories, and (meaning only) the logarithms of the answers' lengths. The last column of `effects` is what all
-    share. `words` has each bucket's weight in it, and that weight's square as its last column."""
+    What they give has these parts, each with a number for each model but the last: logarithms of the answers' lengths;
+    quality; where the category is not told, also by how much quality changes as the query gets strange, and the scores
+    of the categories. `words` has each bucket's weight in it, and that weight's square as its last column."""
 
     names: list[str]
-    base: "NDArray[Any]"
-    effects: "NDArray[Any]"
     meaning: "NDArray[Any]"
     offset: "NDArray[Any]"
     words: "NDArray[Any] | None"
     mix: "NDArray[Any]"
+    effects: "NDArray[Any]"
     spread: "NDArray[Any]"
     lengths: list[bool] | None
-    length_effects: "NDArray[Any]"
 
 
 class Trained:
@@ -91,7 +89,7 @@ class Trained:
         self._centres = np.ascontiguousarray(get("centres").T) * np.float32(-2)
         self._centre_lengths = (get("centres") ** 2).sum(1)
         self._usual, self._far = get("usual").tolist()
-        self._heads: dict[tuple[str, tuple[str, ...]], _Heads] = {}
+        self._heads: dict[tuple[str, bool, tuple[str, ...]], _Heads] = {}
         self._words: dict[str, NDArray[Any]] = {}
 
     @property
@@ -110,27 +108,23 @@ class Trained:
         waves = np.cos(dense @ arrays["kernel"] + arrays["phase"]) * self._waves
         phi = np.concatenate((waves, dense * DENSE_SCALE))
         task, told, novelty = self._place(query, self._strangeness(dense[len(features.FORM) :]))
-        heads = self._chosen(task, tuple(models))
+        heads = self._chosen(task, told >= 0, tuple(models))
         count = len(heads.names)
-        weights = arrays[f"{task.key}.weights"]
-        weight = (weights[0] if told >= 0 else weights[1] + novelty * (weights[2] - weights[1])).tolist()
-        meaning = phi @ heads.meaning + heads.offset
-        quality = heads.base + weight[1] * meaning[:count] + weight[0] * meaning[count]
-        known = count + 1 + len(task.categories)
-        effect, length = heads.effects[told], heads.length_effects[told]
+        found = phi @ heads.meaning + heads.offset
         if heads.words is not None:
-            said = self._said(reading.buckets, heads)
-            quality += weight[3] * said[:count] + weight[2] * said[count]
-            if told < 0 and len(task.categories) > 1:
-                likely = guess(meaning[count + 1 : known] + said[count + 1 :])
-                effect, length = likely @ heads.effects[:-1], likely @ heads.length_effects[:-1]
-        shared, apart = (1.0, 1.0) if told >= 0 else (weight[4], weight[5])
-        quality += apart * effect[:count] + shared * effect[count]
+            found[count:] += self._said(reading.buckets, heads.words, heads.mix)
+        if told >= 0:
+            found += heads.effects[told]
+            quality = found[count:]
+        else:
+            if len(task.categories) > 1:
+                found[: 3 * count] += guess(found[3 * count :]) @ heads.effects
+            quality = found[count : 2 * count] + novelty * found[2 * count : 3 * count]
         quality = np.minimum(np.maximum(quality, 0.0), 1.0)
         spread = heads.spread * (1 + 2 * novelty)
         tokens: Sequence[float | None] = [None] * count
         if heads.lengths is not None:
-            lengths = np.exp(np.minimum(meaning[known:] + length, 12.0)).tolist()
+            lengths = np.exp(np.minimum(found[:count], 12.0)).tolist()
             tokens = [many if sure else None for many, sure in zip(lengths, heads.lengths, strict=True)]
         candidates = dict(zip(heads.names, map(Estimate, quality.tolist(), spread.tolist(), tokens), strict=True))
         return self._whole(query, models, Estimates(novelty, candidates))
@@ -163,54 +157,64 @@ class Trained:
         beyond = max(0.0, nearest) ** 0.5 - self._usual
         return float(min(1.0, max(0.0, beyond / (4 * (self._far - self._usual) + 1e-9))))
 
-    def _said(self, buckets: "NDArray[Any]", heads: _Heads) -> "NDArray[Any]":
+    def _said(self, buckets: "NDArray[Any]", words: "NDArray[Any]", mix: "NDArray[Any]") -> "NDArray[Any]":
         """What words and pairs say."""
         import numpy as np
 
-        assert heads.words is not None
-        total = np.add.reduce(heads.words.take(buckets, 0))
-        said = total[:-1] @ heads.mix
-        return np.asarray(said * float(total[-1] + 1e-12) ** -0.5)
+        total = np.add.reduce(words.take(buckets, 0))
+        total *= float(total[-1] + 1e-12) ** -0.5
+        return np.asarray(total[:-1] @ mix)
 
-    def _chosen(self, task: Task, models: tuple[str, ...]) -> _Heads:
+    def _chosen(self, task: Task, told: bool, models: tuple[str, ...]) -> _Heads:
         """The task's arrays for these models, made once."""
-        key = (task.key, models)
+        key = (task.key, told, models)
         found = self._heads.get(key)
         if found is None:
             if len(self._heads) >= MOST_REMEMBERED:
                 self._heads.clear()
-            found = self._heads[key] = self._choose(task, models)
+            found = self._heads[key] = self._fold(task, told, models)
         return found
 
-    def _choose(self, task: Task, models: tuple[str, ...]) -> _Heads:
+    def _fold(self, task: Task, told: bool, models: tuple[str, ...]) -> _Heads:
+        """Weights and heads made one: only what depends on the query is left."""
         import numpy as np
 
         names = [model for model in dict.fromkeys(models) if model in task.models]
         at = [task.models.index(name) for name in names]
-        both = [*at, *range(len(task.models), len(task.models) + 1 + len(task.categories))]
-        key = task.key
-        get = self._arrays.__getitem__
+        total, key, get = len(task.models), task.key, self._arrays.__getitem__
+        weights = get(f"{key}.weights")
+        rows = [weights[0]] if told else [weights[1], weights[2] - weights[1]]
+
+        def voiced(table: "NDArray[Any]", voice: int) -> "NDArray[Any]":
+            """Quality as a voice sees it, weighed; then the scores of the categories, where they are needed."""
+            parts = [row[2 * voice + 1] * table[..., at] + row[2 * voice] * table[..., total, None] for row in rows]
+            return np.concatenate(parts if told else [*parts, table[..., total + 1 :]], axis=-1)
+
         effects = get(f"{key}.effects")
-        shared = effects.mean(1, keepdims=True)
-        meaning, offset = get(f"{key}.meaning")[:, both], get(f"{key}.offset")[both]
+        common = effects.mean(1, keepdims=True)
+        apart = effects - common
+        if told:
+            effect = [effects[:, at]]
+        else:
+            effect = [row[5] * apart[:-1, at] + row[4] * common[:-1] for row in rows]
         known = [task.lengths[place] for place in at]
-        length_effects = np.zeros((len(effects), len(at)), np.float32)
+        none = np.zeros((1, len(at)), np.float32)
+        length, length_offset, length_effects = none, none[0], np.zeros((len(effects), len(at)), np.float32)
         if any(known):
-            meaning = np.concatenate((meaning, get(f"{key}.tokens")[:, at]), axis=1)
-            base = get(f"{key}.tokens.base") + np.log(get(f"{key}.tokens.stretch"))
-            offset = np.concatenate((offset, base[at]))
+            length = get(f"{key}.tokens")[:, at]
+            length_offset = (get(f"{key}.tokens.base") + np.log(get(f"{key}.tokens.stretch")))[at]
             length_effects = get(f"{key}.tokens.effects")[:, at]
+        meaning, offset = voiced(get(f"{key}.meaning"), 0), voiced(get(f"{key}.offset"), 0)
+        offset[: len(at)] += get(f"{key}.base")[at]
         return _Heads(
             names=names,
-            base=get(f"{key}.base")[at],
-            effects=np.concatenate((effects[:, at] - shared, shared), axis=1),
-            meaning=np.ascontiguousarray(meaning),
-            offset=offset,
+            meaning=np.concatenate((np.broadcast_to(length, (len(meaning), len(at))), meaning), axis=1),
+            offset=np.concatenate((length_offset, offset)),
             words=self._weighed(key) if task.words else None,
-            mix=np.ascontiguousarray(get(f"{key}.mix")[:, both]) if task.words else effects,
+            mix=np.ascontiguousarray(voiced(get(f"{key}.mix"), 1)) if task.words else none,
+            effects=np.concatenate((length_effects if told else length_effects[:-1], *effect), axis=1),
             spread=get(f"{key}.spread")[at],
             lengths=known if any(known) else None,
-            length_effects=length_effects,
         )
 
     def _weighed(self, key: str) -> "NDArray[Any]":

@@ -44,8 +44,22 @@ _CLOSING = re.compile(
     r"|please(?: and thank you)?|cheers|i appreciate (?:it|your help)|much appreciated)"
     r"(?: (?:in advance|for (?:your|the|any) (?:help|time|answer|assistance)))?[ .!:)]*)+$"
 )
+# The expressions are slow beside these; they are asked only where one of them is there.
+_OPENINGS = (
+    *("hi", "hello", "hey", "greetings", "good ", "please", "kindly", "pls", "plz"),
+    *("can you", "could you", "would you", "will you", "i ", "i'd "),
+)
+_CLOSINGS = ("thank", "thx", "please", "cheers", "appreciate")
+_LAST = 120  # characters in which thanks are looked for
 _WORD = re.compile(r"[^\W\d_]+|\d+|[^\w\s]|_+")
 _PLAIN_WORD = re.compile(r"[a-z]+|[0-9]+|_+|[^\sa-z0-9_]")  # the same, faster, where all is ASCII
+# The two long expressions are slow beside these; they are asked only where one of these is there.
+_OPENINGS = (
+    *("hi", "hello", "hey", "greetings", "good ", "please", "kindly", "pls", "plz"),
+    *("can you", "could you", "would you", "will you", "i ", "i'd "),
+)
+_CLOSINGS = ("thank", "thx", "please", "cheers", "appreciate")
+_LAST = 120  # characters in which thanks are looked for
 
 
 def normalise(prompt: str) -> str:
@@ -55,10 +69,11 @@ def normalise(prompt: str) -> str:
     if not prompt.isascii():
         prompt = unicodedata.normalize("NFKC", prompt.translate(_TYPOGRAPHY))
     plain = " ".join(prompt.lower().split())
-    opening = _OPENING.match(plain)
-    bare = plain[opening.end() :] if opening else plain
-    closing = _CLOSING.search(bare, max(0, len(bare) - 120))
-    if closing:
+    bare = plain
+    if plain.startswith(_OPENINGS) and (opening := _OPENING.match(plain)):
+        bare = plain[opening.end() :]
+    tail = bare[-_LAST:]
+    if any(map(tail.__contains__, _CLOSINGS)) and (closing := _CLOSING.search(bare, max(0, len(bare) - _LAST))):
         bare = bare[: closing.start()]
     return bare or plain
 
