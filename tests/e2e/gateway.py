@@ -1,6 +1,8 @@
 """The gateway as its users run it: `python -m dragoman serve`, in a process of its own."""
 
+import contextlib
 import json
+import os
 import re
 import signal
 import subprocess
@@ -64,7 +66,9 @@ class GatewayProcess(AbstractContextManager["GatewayProcess"]):
     def start(self) -> Self:
         """Starts it on a free port and waits until it answers."""
         command = [sys.executable, "-m", "dragoman", "serve", "--config", str(self.file), "--port", "0"]
-        self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=self._environ)
+        self.process = subprocess.Popen(
+            command, stderr=subprocess.PIPE, text=True, env=self._environ, start_new_session=True
+        )
         threading.Thread(target=self._listen, daemon=True).start()
         self.url = _LISTENS.search(self.wait_log("listens on"))[1]  # type: ignore[index]  # it was just seen
         return self
@@ -103,8 +107,9 @@ class GatewayProcess(AbstractContextManager["GatewayProcess"]):
         return self.process.wait(15)
 
     def kill(self) -> None:
-        """Ends it as a crash would."""
-        self.process.kill()
+        """Ends it as a crash would, with all its workers."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait(15)
 
     def rows(self) -> list[dict[str, Any]]:
