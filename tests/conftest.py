@@ -4,12 +4,16 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
 
+import hypothesis
 import pytest
 
 from fakes import Fake, start
 from services import database, postgres, postgres_server, redis, redis_server, shared_redis
 
 __all__ = ["database", "postgres", "postgres_server", "redis", "redis_server", "shared_redis"]  # see `services`
+
+hypothesis.settings.register_profile("any", deadline=None)  # how fast the machine is says nothing of right or wrong
+hypothesis.settings.load_profile("any")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -19,7 +19,7 @@ def predictor_of(route: config.Route, priors: Predictor) -> Predictor:
     try:
         made: Predictor = import_module("dragoman.routing.predictor").load(Path(route.artifact), priors)
     except (OSError, RuntimeError, ModuleNotFoundError) as error:
-        mend = ": pip install numpy" if isinstance(error, ModuleNotFoundError) else ""
+        mend = ": pip install 'dragoman[router]'" if isinstance(error, ModuleNotFoundError) else ""
         raise config.ConfigError(f'routes "{route.name}": artifact: {route.artifact}: {error}{mend}') from None
     return made
 

@@ -18,12 +18,13 @@ from dragoman.routing.affinity import Sessions
 from dragoman.routing.board import Board, Selection
 from dragoman.routing.constraints import NOTHING, Constraints
 from dragoman.routing.decide import Case, Decision, decide
-from dragoman.routing.declared import UNKNOWN, Declared
+from dragoman.routing.declared import UNKNOWN
 from dragoman.routing.drift import DriftWatch, by_priors, notes
 from dragoman.routing.estimate import Estimate, Predictor, Query
 from dragoman.routing.latency import LatencyBook, Pace, loaded
 from dragoman.routing.needs import Needs
 from dragoman.routing.pacing import Pacer
+from dragoman.routing.priors import Priors
 from dragoman.routing.record import Attempt, Record, written
 
 _FRESH = 300.0  # seconds a compiled board is good: prices may depend on the hour
@@ -73,7 +74,10 @@ class Router:
         self._candidates = Candidates(settings, prices)
         self._routes = {route.name: route for route in settings.routes}
         self._defaults = {route.name: defaults_of(route) for route in settings.routes}
-        self._priors = Declared({m.name: m.quality for m in settings.models if m.quality is not None})
+        self._priors = Priors(
+            {m.name: m.quality for m in settings.models if m.quality is not None},
+            {m.name: tier[0] for m in settings.models if (tier := m.tiers()[0])},
+        )
         self._predictors: dict[str, Predictor] = {
             route.name: predictor_of(route, self._priors) for route in settings.routes
         }

@@ -17,6 +17,7 @@ from dragoman.routing.declared import UNKNOWN
 from dragoman.routing.estimate import Estimate, Estimates, Query
 from dragoman.routing.text import normalise
 
+_LOOKED_AT = 2000  # characters of a prompt
 DECLARED_SE = 0.1
 TABLE_SE = 0.15
 _VERSION = re.compile(r"(?<=\d)-(?=\d(?!\d))|(?<=\d)p(?=\d)")  # claude-opus-4-5, glm-5p2
@@ -55,13 +56,16 @@ class Priors:
 
     name = "priors"
 
-    def __init__(self, declared: Mapping[str, float]) -> None:
+    def __init__(self, declared: Mapping[str, float], makers: Mapping[str, str] | None = None) -> None:
+        """`makers`: what the maker calls a model that has another name here."""
+        self._makers = makers or {}
         self._declared = {model: Estimate(quality, DECLARED_SE) for model, quality in declared.items()}
 
     def predict(self, query: Query, models: Sequence[str]) -> Estimates:
         """What is declared, else what the table says, else 0.5 ± 0.25."""
         kind = family(query)
-        return Estimates(0.0, {model: self._declared.get(model) or of(model, kind) for model in models})
+        makers, declared = self._makers, self._declared
+        return Estimates(0.0, {model: declared.get(model) or of(makers.get(model, model), kind) for model in models})
 
 
 def family(query: Query) -> str:
@@ -70,7 +74,7 @@ def family(query: Query) -> str:
     for kind, tags in _TAGS.items():
         if any(tag in told for tag in tags):
             return kind
-    text = normalise(query.prompt)
+    text = normalise(query.prompt[:_LOOKED_AT])
     for kind, looks in (("code", _CODE), ("math", _MATH), ("writing", _WRITING)):
         if looks.search(text):
             return kind
