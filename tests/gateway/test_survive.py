@@ -290,3 +290,23 @@ async def test_responses_that_survive_are_kept_whole(tmp_path: Path) -> None:
     assert text_of(reply) == TEXT
     kept = await there.gateway.responses.load(reply.id, None)
     assert kept is not None and TEXT in msgspec.json.encode(kept.response).decode().replace("\\n", "\n")
+
+
+async def test_a_routes_own_word_holds_and_its_decision_names_every_attempt(tmp_path: Path) -> None:
+    accounts = [account("a", "anthropic"), account("b", "vllm")]
+    models = [
+        config.Model(name=name, targets=[target], price=config.Price(input=1, output=1), quality=quality)
+        for name, target, quality in (("strong", "anthropic/m", 0.9), ("weak", "vllm/m", 0.5))
+    ]
+    route = config.Route(name="m", models=["strong", "weak"], mode="quality", on_break="resume")
+    there = World(tmp_path, accounts, models, routes=[route])
+    there.wire.will("a", breaks("anthropic", 900))
+    there.wire.will("b", rest("openai-chat"))
+    reply, last = heard("anthropic", (await ask(there, "anthropic")).body)
+    assert isinstance(last, End) and text_of(reply) == TEXT
+    (row,) = there.rows
+    attempts = json.loads(bytes(row.record))["attempts"]  # type: ignore[arg-type]
+    assert [(attempt["target"], attempt.get("failure")) for attempt in attempts] == [
+        ("anthropic/m", "stream_broken"),
+        ("vllm/m", None),
+    ]

@@ -138,7 +138,6 @@ class _Trial(Struct, frozen=True):
     story: Story
     last: bool
     again: bool
-    primed: bool
 
 
 class Attempts:
@@ -173,10 +172,10 @@ class Attempts:
                 raise Failed(self._refusal(lease, failures, model, line_up, want.only))
             place = Place(lease, line_up.seats[lease.seat], line_up)
             last = len(want.avoid) + 1 >= len(line_up.seats) or (want.only is not None and len(want.only) == 1)
-            trial = _Trial(ask, model, story, last, want.attempt > 1, primed)
+            trial = _Trial(ask, model, story, last, want.attempt > 1)
             late = pool.leases.desk.hedge_after(lease) if hedged and ask.stream and want.attempt == 1 else None
             if late is None:
-                results = [(place, await self._begun(trial, place))]
+                results = [(place, await (self._begun if primed else self._attempt)(trial, place))]
             else:
                 results = await self._hedged(trial, place, late)
             for at, result in reversed(results):  # if any answered, it is the last: the other does not matter then
@@ -224,7 +223,7 @@ class Attempts:
     async def _begun(self, trial: "_Trial", place: Place) -> Answer | Failure:
         """An attempt, up to what counts as an answer."""
         result = await self._attempt(trial, place)
-        if trial.primed and trial.ask.stream and isinstance(result, Answer):
+        if trial.ask.stream and isinstance(result, Answer):
             try:
                 result.primed = await prime(result.reply, result.outgoing.dialect)
             except BaseException as error:

@@ -1,6 +1,6 @@
 """A reply from a model: the call most calls are."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from dragoman.canon import Failed
 from dragoman.catalog.directory import Model
@@ -33,10 +33,10 @@ async def answered(
     if survives and ask.stream and model.on_break == "resume" and (request := resumable(ask)) is not None:
         survivor = Survivor(ask, request, story)
 
-    async def brought(answer: Answer) -> None:
+    def brought(answer: Answer) -> Awaitable[None]:
         if prepare is not None and (survivor is None or not survivor.started):
             prepare(answer)
-        await (survivor.bring(answer) if survivor else bring(ask, answer, story, unfiltered))
+        return survivor.bring(answer) if survivor else bring(ask, answer, story, unfiltered)
 
     try:
         await serving.attempts.bring(survivor or ask, model, story, brought, primed=primed, hedged=model.hedge)
