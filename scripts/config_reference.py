@@ -173,7 +173,8 @@ MEANING = {
     "Model.targets": "`provider/model-id`, in order of preference; a nested list is a set of equals, balanced by "
     "their accounts' weights",
     "Model.price": "See below",
-    "Model.context_window": "In tokens; shown in model lists, and no route sends it more",
+    "Model.context_window": "In tokens, where the built-in table does not know it: shown in model lists; no route "
+    "sends it more, and what is too long for one target goes on to those with a larger window",
     "Model.max_output_tokens": "Shown in model lists",
     "Model.capabilities": "As `tools`, `vision`, `json_schema`, `reasoning`, `audio`; shown in Ollama's lists",
     "Model.quality": "How good its answers are, 0 to 1: a prior for routing",
@@ -181,6 +182,14 @@ MEANING = {
     "Model.tokens_per_s": "Its speed after that: a prior until there is traffic to measure",
     "Model.timeouts": "See above",
     "Model.aliases": "Further names for it",
+    "Model.on_break": "When a stream's upstream dies after its first byte went out: an error event, or another account "
+    "or target goes on with the answer (see [Accounts](accounts.md#streams-that-survive))",
+    "Model.on_content_filter": "When a provider's content filter refuses: it comes back, or another provider is asked",
+    "Model.hedge": "Where the first token of a stream is late, a second attempt is made beside the first (see "
+    "[Accounts](accounts.md#hedged-requests))",
+    "Route.on_break": "As a model's; for calls by the route's name this one holds",
+    "Route.on_content_filter": "As a model's; for calls by the route's name this one holds",
+    "Route.hedge": "As a model's; for calls by the route's name this one holds",
     "Route.name": "What clients ask for",
     "Route.models": "The candidates: names of models, or `provider/model-id`; their order does not matter",
     "Route.mode": "What to favour among those that keep to the constraints",
@@ -212,6 +221,9 @@ MEANING = {
     "Quirks.documents": "openai-chat: takes `file` parts",
     "Quirks.sampling_extras": "openai-chat: takes `top_k`, `min_p` and `repetition_penalty`",
     "Quirks.custom_tools": "openai-chat: takes tools of free text; else they are written as functions",
+    "Quirks.prefill": "openai-chat: how it goes on with an answer whose beginning is the last message: not at all; of "
+    "its own accord; with `continue_final_message`; where that message is marked with `prefix`",
+    "Quirks.prefill_echo": "… and repeats that beginning first",
     "Quirks.refuses": "Further top-level request fields it rejects: dropped, and named in `x-dragoman-lossy`",
     "Quirks.max_stop": "The most stop sequences it takes",
 }

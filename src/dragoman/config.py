@@ -166,8 +166,16 @@ class Price(Struct, forbid_unknown_fields=True, kw_only=True):
     audio_output: Money | None = None
 
 
+OnBreak: TypeAlias = Literal["error", "resume"]
+OnContentFilter: TypeAlias = Literal["error", "next"]
+
+
 class Model(Struct, forbid_unknown_fields=True, kw_only=True):
-    """A public name for an ordered list of interchangeable targets; a nested list is a set of equals."""
+    """A public name for an ordered list of interchangeable targets; a nested list is a set of equals.
+
+    `on_break`: what becomes of a stream whose upstream dies after its first byte went out. `on_content_filter`: whether
+    an answer that a provider's filter refuses may be asked of another provider. `hedge`: ask a second account where the
+    first token is late."""
 
     name: str
     targets: list[str | list[str]]
@@ -180,6 +188,9 @@ class Model(Struct, forbid_unknown_fields=True, kw_only=True):
     tokens_per_s: Annotated[float, Meta(gt=0)] | None = None
     timeouts: Timeouts = field(default_factory=Timeouts)
     aliases: list[str] = field(default_factory=list)
+    on_break: OnBreak = "error"
+    on_content_filter: OnContentFilter = "error"
+    hedge: bool = False
 
     def tiers(self) -> list[list[str]]:
         """The targets, in order of preference; each entry is a set of equals."""
@@ -206,6 +217,9 @@ class Route(Struct, forbid_unknown_fields=True, kw_only=True):
     budget_usd_per_day: Annotated[float, Meta(gt=0)] | None = None
     explore: Annotated[float, Meta(ge=0, le=0.01)] = 0
     record_prompts: bool = False
+    on_break: OnBreak = "error"
+    on_content_filter: OnContentFilter = "error"
+    hedge: bool = False
 
 
 class Voice(Struct, forbid_unknown_fields=True, kw_only=True):

@@ -61,6 +61,9 @@ def _without_imitators_fields(fake: "OpenAI", body: JSON) -> JSON:
     for message in plain["messages"]:
         if isinstance(message, dict) and message.get("role") == "assistant":
             message.pop(fake.reasoning_field, None)
+    goes_on = plain.pop("continue_final_message", False)
+    if plain.pop("add_generation_prompt", not goes_on) and goes_on:
+        raise Refused(400, "Cannot set both `continue_final_message` and `add_generation_prompt` to True.")
     return plain
 
 

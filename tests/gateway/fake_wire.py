@@ -94,6 +94,7 @@ class _Source:
         lines = "".join(f"{name}: {value}\r\n" for name, value in says.headers.items())
         self.reply.head = f"HTTP/1.1 {says.status} x\r\n{lines}\r\n".encode("latin-1")
         self.closed = False
+        self._waits: asyncio.Future[bool] | None = None
 
     def expect_more(self, take: Take | None = None) -> "asyncio.Future[bool]":
         future = asyncio.get_running_loop().create_future()
@@ -109,7 +110,17 @@ class _Source:
         if not self.says.hangs:
             self.reply.settle([], self.says.error)
             future.set_result(False)
+        self._waits = future
         return future
+
+    def wake(self, *pieces: bytes) -> None:
+        """More comes of an answer that hung, and its end."""
+        self.says.hangs = False
+        self.pieces.extend(pieces)
+        assert self._waits is not None
+        self.reply._parts.extend(self.pieces)
+        self.pieces.clear()
+        self._waits.set_result(False)
 
     def drained(self) -> None:
         pass
@@ -124,11 +135,11 @@ class Wire(Client):
 
     def __init__(self) -> None:
         super().__init__()
-        self.script: dict[str, deque[Says]] = {}
+        self.script: dict[str, deque[Says | Callable[[Sent], Says]]] = {}
         self.sent: list[Sent] = []
         self.sources: list[_Source] = []
 
-    def will(self, account: str, *says: Says) -> None:
+    def will(self, account: str, *says: "Says | Callable[[Sent], Says]") -> None:
         self.script.setdefault(account, deque()).extend(says)
 
     async def send(self, origin, method, target, headers=b"", body=b"", *, timeouts=Timeouts(), extra=()) -> Reply:  # type: ignore[no-untyped-def, override]  # noqa: B008
@@ -140,6 +151,8 @@ class Wire(Client):
         self.sent.append(sent)
         waiting = self.script.get(sent.host)
         says = waiting.popleft() if waiting else Says()
+        if not isinstance(says, Says):
+            says = says(sent)
         if says.error is not None and not says.pieces:
             raise says.error
         source = _Source(says)

@@ -16,6 +16,7 @@ import itertools
 from bisect import insort
 from collections.abc import Callable, Iterable, Sequence
 
+import msgspec
 from msgspec import Struct
 
 from dragoman.accounts.capacity import AccountCapacity, AccountSpec, Order, SeatCapacity
@@ -53,6 +54,7 @@ class Desk:
         self.accounts: dict[str, AccountCapacity] = {}
         self.queue = Queue()
         self.retries = retries or RetryBudget()
+        self.hedges = RetryBudget(share=0.05, most=5.0)
         self.max_waiting = max_waiting
         self.shared = shared
         self.news: dict[str, Cooldown] = {}  # rests that began or ended, which the other workers are to hear of
@@ -163,6 +165,7 @@ class Desk:
         """A lease; or a ticket, to be answered later; or why not."""
         if want.attempt == 1:
             self.retries.earn()
+            self.hedges.earn()
         if not self.queue.waiting:
             seat = want.roster.place(want, now, None, self._draw)
             if seat is not None:
@@ -247,6 +250,24 @@ class Desk:
         """Seconds after its start at which a second attempt is worth its price: the seat's own p95 of the time to first
         token. None where that is not known yet."""
         return lease.seat.health.hedge_after()
+
+    def hedge(self, first: Lease, now: float) -> Lease | None:
+        """A lease for a second attempt beside one that is late: at another seat that does well and has room at once.
+        None where there is no such seat, where those who wait have a claim on it, or where hedges have had their share
+        of the traffic."""
+        want = first.want
+        shunned = {
+            (seat.account.name, seat.model)
+            for seat in want.roster.seats
+            if seat is first.seat or seat.health.success < SUSPECT or seat.fits(want, now, None) != 2
+        }
+        want = msgspec.structs.replace(
+            want, avoid=want.avoid | shunned, patient=False, affinity=None, prefer=None, deadline=now
+        )
+        if not any(allowed(seat, want) for seat in want.roster.seats) or not self.hedges.spend():
+            return None
+        answer = self._at_once(want, now)
+        return answer if isinstance(answer, Lease) else None
 
     # -- those who wait -----------------------------------------------------------------------------------------------
 

@@ -33,6 +33,10 @@ class Leases:
             self.after()
         return answer
 
+    def hedge(self, first: Lease) -> Lease | None:
+        """As `Desk.hedge`."""
+        return self.desk.hedge(first, self.now())
+
     async def wait(self, ticket: Ticket) -> Lease | Refused:
         """The answer to a ticket. Who is cancelled while waiting gives back what came in the same moment."""
         if ticket.answer is None:

@@ -13,8 +13,9 @@ from dragoman.accounts.leases import Leases
 from dragoman.accounts.limits import Limits
 from dragoman.accounts.roster import Roster
 from dragoman.accounts.view import AccountView, view, waiting
+from dragoman.canon import Usage
 from dragoman.catalog.directory import Directory, Target
-from dragoman.catalog.prices import PICO, Price
+from dragoman.catalog.prices import PICO, Price, cost
 from dragoman.local.engine import Engine
 from dragoman.local.model import chosen
 
@@ -93,6 +94,11 @@ class Pool:
         for name in [name for name in desk.accounts if name not in self.accounts]:
             desk.remove(name, now)
         self.leases.after()
+
+    def cost(self, target: str, usage: Usage) -> int | None:
+        """Pico-dollars for so many tokens of `provider/model-id`; None where no price is known."""
+        price = self._price(target)
+        return None if price is None else cost(usage, price)
 
     def views(self) -> list[AccountView]:
         """The accounts as an operator sees them."""

@@ -57,6 +57,7 @@ FailureKind: TypeAlias = Literal[
     "unknown_price",
     "context_length",
     "content_filter",
+    "unsupported",
     "upstream_error",
     "upstream_timeout",
     "timeout",

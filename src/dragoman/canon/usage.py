@@ -39,6 +39,13 @@ class Usage(Struct, kw_only=True):
     extra: JSON | None = None
 
 
+def added(one: Usage, other: Usage) -> Usage:
+    """What both took together."""
+    names = Usage.__struct_fields__[:-2]
+    sums = {name: getattr(one, name) + getattr(other, name) for name in names}
+    return Usage(**sums, estimated=one.estimated or other.estimated, extra=other.extra)
+
+
 def inclusive(dialect: str, usage: Usage) -> Usage:
     """The counts as `dialect` states them, turned into ours. Call it once, on what was just read."""
     if dialect in CACHE_BESIDE:

@@ -17,15 +17,17 @@ _MEMO_LIMIT = 10_000  # undeclared names remembered
 
 
 class Target(Struct, frozen=True):
-    """One provider's model: `provider/model-id`."""
+    """One provider's model: `provider/model-id`. `window`: the most tokens it takes in, where known."""
 
     name: str
     provider: Provider
     model: str
+    window: int | None = None
 
 
 class Model(Struct, kw_only=True):
-    """A public name and its interchangeable targets: tiers in order of preference, equals within a tier."""
+    """A public name and its interchangeable targets: tiers in order of preference, equals within a tier. `on_break`,
+    `on_content_filter`, `hedge`: see `config.Model`."""
 
     name: str
     tiers: tuple[tuple[Target, ...], ...]
@@ -34,6 +36,9 @@ class Model(Struct, kw_only=True):
     capabilities: tuple[str, ...] = ()
     declared: bool = True
     only: frozenset[str] | None = None  # the accounts that alone may serve it
+    on_break: config.OnBreak = "error"
+    on_content_filter: config.OnContentFilter = "error"
+    hedge: bool = False
 
 
 class Directory:
@@ -57,11 +62,12 @@ class Directory:
 
     def _embedded(self, account: config.Account) -> None:
         """The names of an embedded model, where the config has not given them to another."""
+        window = account.context_window or local.CONTEXT_WINDOW
         for name in local.names(account):
             model = Model(
                 name=name,
-                tiers=((self._target(f"{account.provider}/{name}"),),),
-                context_window=account.context_window or local.CONTEXT_WINDOW,
+                tiers=((self._target(f"{account.provider}/{name}", window),),),
+                context_window=window,
                 capabilities=("json_schema",),
             )
             self._names.setdefault(name, model)
@@ -101,7 +107,7 @@ class Directory:
                     return self._target(f"{provider}/{name}")
         return None
 
-    def _target(self, name: str) -> Target:
+    def _target(self, name: str, window: int | None = None) -> Target:
         provider_name, _, model = name.partition("/")
         provider = self.providers.get(provider_name)
         if provider is None:
@@ -109,21 +115,27 @@ class Directory:
                 f'target "{name}": no provider is named "{provider_name}": declare it in [[providers]], or use one of '
                 + ", ".join(self.providers)
             )
-        return Target(name, provider, model)
+        return Target(name, provider, model, window or self._prices.context_window(provider_name, model))
 
     def _declared(self, model: config.Model) -> Model:
         return Model(
             name=model.name,
-            tiers=tuple(tuple(self._target(target) for target in tier) for tier in model.tiers()),
+            tiers=tuple(tuple(self._target(target, model.context_window) for target in tier) for tier in model.tiers()),
             timeouts=model.timeouts,
             context_window=model.context_window,
             capabilities=tuple(model.capabilities or ()),
+            on_break=model.on_break,
+            on_content_filter=model.on_content_filter,
+            hedge=model.hedge,
         )
 
     def _route(self, route: config.Route) -> Model:
         """A route in its first form: its models' targets, one after the other."""
         tiers = [tier for name in route.models for tier in (self.find(name) or _missing(name)).tiers]
-        return Model(name=route.name, tiers=tuple(tiers))
+        return Model(
+            name=route.name, tiers=tuple(tiers), on_break=route.on_break, on_content_filter=route.on_content_filter,
+            hedge=route.hedge,
+        )  # fmt: skip
 
 
 def _missing(name: str) -> Model:
@@ -143,8 +155,11 @@ def custom_provider(entry: config.Provider) -> Provider:
     """A provider from the config: like the maker of its dialect, where nothing else is said."""
     built_in = PROVIDERS.get(entry.name)
     maker = built_in or PROVIDERS[_MAKERS.get(entry.dialect, entry.dialect)]
+    defaults = msgspec.structs.asdict(maker.quirks)
+    if built_in is None:  # an unknown service is not taken to go on with an answer as vLLM does
+        defaults |= {"prefill": "none", "prefill_echo": False}
     try:
-        quirks = msgspec.convert(msgspec.structs.asdict(maker.quirks) | entry.quirks, Quirks)
+        quirks = msgspec.convert(defaults | entry.quirks, Quirks)
     except msgspec.ValidationError as error:
         raise config.ConfigError(f'providers "{entry.name}": quirks: {error}') from None
     return Provider(

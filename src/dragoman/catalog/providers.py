@@ -62,6 +62,7 @@ _LLAMA_CPP = _compatible(
     strict_tools=False,
     custom_tools=False,
     sampling_extras=True,
+    prefill="trailing",
     refuses=frozenset({"repetition_penalty"}),  # passed over in silence: there it is repeat_penalty
 )
 
@@ -121,14 +122,16 @@ PROVIDERS: dict[str, Provider] = {
             name="mistral",
             base_url="https://api.mistral.ai/v1",
             env=("MISTRAL_API_KEY",),
-            quirks=_compatible(stream_usage=False, refuses=frozenset({"logit_bias", "user"})),
+            quirks=_compatible(
+                stream_usage=False, refuses=frozenset({"logit_bias", "user"}), prefill="prefix", prefill_echo=True
+            ),
             embeds="openai",
         ),
         Provider(
             name="groq",
             base_url="https://api.groq.com/openai/v1",
             env=("GROQ_API_KEY",),
-            quirks=_compatible(reasoning_field="reasoning"),
+            quirks=_compatible(reasoning_field="reasoning", prefill="trailing"),
             relays=frozenset({"audio/transcriptions", "audio/translations", "audio/speech"}),
         ),
         Provider(
@@ -141,7 +144,7 @@ PROVIDERS: dict[str, Provider] = {
             name="openrouter",
             base_url="https://openrouter.ai/api/v1",
             env=("OPENROUTER_API_KEY",),
-            quirks=_compatible(reasoning_field="reasoning", cache_control=True, documents=True),
+            quirks=_compatible(reasoning_field="reasoning", cache_control=True, documents=True, prefill="trailing"),
             embeds="openai",
         ),
         Provider(
@@ -193,7 +196,7 @@ PROVIDERS: dict[str, Provider] = {
         Provider(
             name="vllm",
             base_url="http://127.0.0.1:8000/v1",
-            quirks=_compatible(reasoning_field="reasoning_content", strict_tools=False),
+            quirks=_compatible(reasoning_field="reasoning_content", strict_tools=False, prefill="continue"),
             embeds="openai",
             relays=frozenset({"audio/transcriptions"}),
             keyless=True,

@@ -20,6 +20,10 @@ class Quirks(Struct, frozen=True, kw_only=True):
     documents: bool = True  # takes `file` parts
     sampling_extras: bool = False  # takes top_k, min_p and repetition_penalty (vLLM, OpenRouter, …)
     custom_tools: bool = True  # takes tools of free text; else they are written as functions
+    prefill: Literal["none", "trailing", "continue", "prefix"] = (
+        "none"  # how it goes on with a trailing assistant message
+    )
+    prefill_echo: bool = False  # … and repeats it first
     # any dialect
     refuses: frozenset[str] = frozenset()  # further top-level request fields it rejects: dropped and named
     max_stop: int | None = None

@@ -40,6 +40,7 @@ class Asking(Protocol):
     call: Call
     stream: bool
     pin: str | None  # the account to try first
+    resuming: bool  # it is for the rest of an answer, of which the client has the beginning
 
     def affinity(self) -> str | None:
         """What keeps it at one account; see `affinity`."""
@@ -91,6 +92,8 @@ def put(ask: Asking, seat: Seat) -> Outgoing:
 class Ask:
     """A call's body, read as far as needed: its model and whether it streams at once, the whole only to convert it."""
 
+    resuming = False
+
     def __init__(self, call: Call) -> None:
         """Raises `Malformed`."""
         self.call = call
@@ -131,15 +134,15 @@ class Ask:
     def put_to(self, seat: Seat) -> Outgoing:
         """See `Asking`."""
         target = seat.target
-        spoken = self._spoken(seat)
+        spoken = self.spoken(seat)
         key = (target.provider.name, target.model, spoken)
         made = self._made.get(key)
         if made is None:
             relayed = self._relayed(target) if spoken == self.call.dialect.NAME else None
-            made = self._made[key] = relayed or self._converted(target, spoken)
+            made = self._made[key] = relayed or self.converted(target, spoken)
         return made
 
-    def _spoken(self, seat: Seat) -> str:
+    def spoken(self, seat: Seat) -> str:
         """The dialect to put the call in: the client's own where the account speaks it, else the provider's first; but
         not Chat Completions to a model that would refuse the call there and takes it as a response."""
         client, account, model = self.call.dialect.NAME, seat.account, seat.target.model
@@ -162,7 +165,8 @@ class Ask:
         client.retarget(fields, target.model, self.stream, target.provider.quirks)
         return Outgoing(client, client.path(target.model, self.stream), encode(fields))
 
-    def _converted(self, target: Target, dialect: str) -> Outgoing:
+    def converted(self, target: Target, dialect: str) -> Outgoing:
+        """The call in this dialect, never relayed."""
         upstream = dialects.upstream(dialect)
         read = self.request()
         request = msgspec.structs.replace(read, model=target.model)
@@ -170,8 +174,12 @@ class Ask:
             written = upstream.write_request(request, target.provider.quirks)
         except Unsayable as error:
             raise unsayable(str(error)) from None
-        lossy = [self.call.dialect.FIELD_NAMES.get(name, name) for name in written.lossy]
-        return Outgoing(upstream, upstream.path(target.model, self.stream), encode(written.body), lossy, read)
+        path, body = upstream.path(target.model, self.stream), encode(written.body)
+        return Outgoing(upstream, path, body, self.names(written.lossy), read)
+
+    def names(self, lossy: list[str]) -> list[str]:
+        """What was lost, by the client's own words."""
+        return [self.call.dialect.FIELD_NAMES.get(name, name) for name in lossy]
 
 
 def _text(fields: dict[str, Raw], key: str) -> str:

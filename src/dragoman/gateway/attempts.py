@@ -1,6 +1,7 @@
 """From an ask to an answer that is brought to its client: attempt after attempt, each on a lease, and what each failure
 means for the next."""
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from types import TracebackType
@@ -11,17 +12,20 @@ from msgspec import Struct
 from dragoman import config
 from dragoman.accounts import ratelimits
 from dragoman.accounts.cooldown import RULES
-from dragoman.accounts.lease import Attempted, Lease, Outcome, Refused, Want
-from dragoman.accounts.leases import Leases
+from dragoman.accounts.lease import Lease, Outcome, Refused, Want
 from dragoman.accounts.pool import LineUp, Pool, Seat, targets
 from dragoman.accounts.queue import Ticket
-from dragoman.canon import Failed, Failure
+from dragoman.canon import Failed, Failure, Usage
 from dragoman.catalog.directory import Model
 from dragoman.catalog.providers import Provider
-from dragoman.gateway.ask import UNSAYABLE, Asking, Outgoing, put
+from dragoman.gateway.ask import Asking, Outgoing, put
 from dragoman.gateway.call import PIN, Story
+from dragoman.gateway.elsewhere import ANYWHERE, closed
+from dragoman.gateway.failures import wire_failure
+from dragoman.gateway.hedging import Late, race
+from dragoman.gateway.priming import prime
 from dragoman.wire.client import Client
-from dragoman.wire.errors import ConnectFailed, ProxyFailed, TimedOut, TlsFailed, WireError
+from dragoman.wire.errors import ConnectFailed, ProxyFailed, TlsFailed, WireError
 from dragoman.wire.origin import Timeouts
 from dragoman.wire.reply import Reply
 
@@ -39,18 +43,12 @@ _PASSED_ON = frozenset(
         b"originator",
     )
 )
-# failures that another account or target may not have; the rest are the client's own and come back at once
-_ELSEWHERE = frozenset({
-    "unauthorized", "forbidden", "budget_spent", "unknown_model", "not_found", "rate_limited", "overloaded",
-    "upstream_error", "upstream_timeout", "timeout", "method_not_allowed", "unreachable",
-})  # fmt: skip
 _OUR_TROUBLE = {
     "unauthorized": "has a key that its provider refuses",
     "forbidden": "is denied access by its provider",
     "budget_spent": "is out of credit at its provider",
 }
 _NO_ENDPOINT = frozenset({"not_found", "method_not_allowed"})
-_HARD = frozenset({"rate_limited", "overloaded"})  # nothing goes to a seat that rests for these: no need to avoid it
 # what of several failures tells the client most, from most to least
 _TELLING = ("rate_limited", "overloaded", "upstream_timeout", "upstream_error", "unknown_model")
 _UNTRIED = Outcome(dropped=True, sent=False)
@@ -68,14 +66,15 @@ class Answer:
     """An upstream's reply that has begun well, with everything needed to bring it to its end. A context manager: on
     leaving, the connection is given back and the lease settled, with whatever the story says of how it went."""
 
-    __slots__ = ("_leases", "_place", "_story", "outgoing", "reply", "seat", "sent", "ttft")
+    __slots__ = ("_place", "_pool", "_story", "outgoing", "primed", "reply", "seat", "sent", "ttft")
 
-    def __init__(self, reply: Reply, outgoing: Outgoing, place: Place, leases: Leases, story: Story) -> None:
+    def __init__(self, reply: Reply, outgoing: Outgoing, place: Place, pool: Pool, story: Story) -> None:
         self.reply = reply
         self.seat = place.seat
         self.outgoing = outgoing
         self._place = place
-        self._leases = leases
+        self._pool = pool
+        self.primed = b""  # what has been read of a stream to see that it has content
         self.sent = 0.0  # milliseconds since the call came, when the attempt was made
         self.ttft = 0.0  # seconds from there to the head of the reply, or its first content
         self._story = story
@@ -83,7 +82,12 @@ class Answer:
     def began(self) -> None:
         """The first of the content is here."""
         self.ttft = (self._story.elapsed() - self.sent) / 1000
-        self._leases.began(self._place.lease, self.ttft)
+        self._pool.leases.began(self._place.lease, self.ttft)
+
+    def drop(self) -> None:
+        """Nobody wants it: another was faster."""
+        self.reply.close()
+        self._pool.leases.settle(self._place.lease, Outcome(dropped=True))
 
     def __enter__(self) -> "Answer":
         return self
@@ -91,31 +95,49 @@ class Answer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.leave(error)
+
+    def leave(self, error: BaseException | None) -> None:
+        """The end of it, with what it ended in."""
         self.reply.close()
-        self._leases.settle(self._place.lease, self._outcome(error))
+        self._pool.leases.settle(self._place.lease, self._outcome(error))
 
     def _outcome(self, error: BaseException | None) -> Outcome:
         story = self._story
-        row = story.row
-        rates = _told(self.reply, self._leases.now()).rates if self.reply.mentions(b"ratelimit-") else ()
-        tokens_in = tokens_out = None
-        if story.usage is not None:
-            tokens_in, tokens_out = row.input, row.output
+        row, usage = story.row, story.usage
+        rates = _told(self.reply, self._pool.leases.now()).rates if self.reply.mentions(b"ratelimit-") else ()
+        tokens_in = tokens_out = cost = None
+        if usage is not None:
+            tokens_in, tokens_out = usage.input, usage.output
+            cost = row.cost if error is None and not row.shares else self._pool.cost(self.seat.target.name, usage)
         if error is None:
             kind = row.error
             if kind is None and tokens_out is not None:
                 self._place.line_up.answered(tokens_out)
             return Outcome(
-                kind=kind, tokens_in=tokens_in, tokens_out=tokens_out, cost=row.cost, ttft=self.ttft,
+                kind=kind, tokens_in=tokens_in, tokens_out=tokens_out, cost=cost, ttft=self.ttft,
                 seconds=(story.elapsed() - self.sent) / 1000, rates=rates,
             )  # fmt: skip
         if isinstance(error, Failed):
             failure = error.failure
-            return Outcome(kind=failure.kind, message=self.seat.account.hide(failure.message), rates=rates)
-        return Outcome(dropped=True, tokens_in=tokens_in, tokens_out=tokens_out, rates=rates)
+            return Outcome(
+                kind=failure.kind, message=self.seat.account.hide(failure.message), rates=rates,
+                tokens_in=tokens_in, tokens_out=tokens_out, cost=cost,
+            )  # fmt: skip
+        return Outcome(dropped=True, tokens_in=tokens_in, tokens_out=tokens_out, cost=cost, rates=rates)
 
 
 Bring = Callable[[Answer], Awaitable[None]]
+
+
+class _Trial(Struct, frozen=True):
+    """What an attempt is made of, wherever. `last`: there is no other place to try. `again`: it is not the first."""
+
+    ask: Asking
+    model: Model
+    story: Story
+    last: bool
+    again: bool
 
 
 class Attempts:
@@ -127,10 +149,17 @@ class Attempts:
         self._defaults = settings.timeouts
         self._patience = settings.queue_seconds
         self._known_timeouts: dict[tuple[str, str, bool], tuple[Timeouts, bool]] = {}
+        self.late: Late = asyncio.sleep  # how the time passes after which an attempt is late
 
-    async def bring(self, ask: Asking, model: Model, story: Story, bring: Bring) -> None:
-        """The first attempt that answers is brought to the client by `bring`, which raises `Failed` only while nothing
-        has gone out: then the next is tried. Raises `Failed` with the failure that tells the client most."""
+    async def bring(
+        self, ask: Asking, model: Model, story: Story, bring: Bring, *, primed: bool = False, hedged: bool = False
+    ) -> None:
+        """The first attempt that answers is brought to the client by `bring`. Where that raises `Failed`, the next is
+        tried: it does so while nothing has gone out, or while another can go on. Raises `Failed` with the failure that
+        tells the client most.
+
+        `primed`: a stream counts as an answer from its first content on. `hedged`: where the first attempt is late, a
+        second is made beside it."""
         pool = self._pool
         line_up = pool.line_up(model.tiers)
         want = self._want(ask, model, line_up, story)
@@ -141,24 +170,68 @@ class Attempts:
                 lease = await pool.leases.wait(lease)
             if isinstance(lease, Refused):
                 raise Failed(self._refusal(lease, failures, model, line_up, want.only))
-            seat = line_up.seats[lease.seat]
+            place = Place(lease, line_up.seats[lease.seat], line_up)
             last = len(want.avoid) + 1 >= len(line_up.seats) or (want.only is not None and len(want.only) == 1)
-            timeouts = self._timeouts(model, seat, last, ask.stream)
-            if want.attempt > 1:
-                timeouts = _left(timeouts, story.elapsed() / 1000)
-            result = await self._attempt(ask, Place(lease, seat, line_up), timeouts, story)
-            if isinstance(result, Answer):
-                try:
-                    with result:
-                        return await bring(result)
-                except Failed as error:
-                    result = self._blamed(error.failure, seat, story)
-            failures.append(result)
-            if result.kind not in _ELSEWHERE and result.code != UNSAYABLE:
-                raise Failed(result)
-            if want.attempt >= MOST:
+            trial = _Trial(ask, model, story, last, want.attempt > 1)
+            late = pool.leases.desk.hedge_after(lease) if hedged and ask.stream and want.attempt == 1 else None
+            if late is None:
+                results = [(place, await (self._begun if primed else self._attempt)(trial, place))]
+            else:
+                results = await self._hedged(trial, place, late)
+            for at, result in reversed(results):  # if any answered, it is the last: the other does not matter then
+                if isinstance(result, Answer):
+                    try:
+                        with result:
+                            return await bring(result)
+                    except Failed as error:
+                        if story.usage is not None:
+                            cost = pool.cost(at.seat.target.name, story.usage)
+                            story.shares(at.seat, "broke", story.usage, cost)
+                        result = self._blamed(error.failure, at.seat, story)
+                        if ask.resuming:
+                            deadline = pool.leases.now() + self._patience
+                            want = msgspec.structs.replace(want, deadline=deadline, affinity=None)
+                failures.append(result)
+                avoid = closed(result, at.seat, line_up, model, ask.resuming)
+                if avoid is None:
+                    raise Failed(result)
+                want = msgspec.structs.replace(want, avoid=want.avoid | avoid, attempt=want.attempt + 1)
+            if want.attempt > MOST:
                 raise Failed(self._most_telling(failures, None))
-            want = _next(want, (lease.account, lease.model), result)
+
+    async def _hedged(self, trial: "_Trial", first: Place, after: float) -> list[tuple[Place, Answer | Failure]]:
+        """What came of an attempt, or of two where the first token of the first was not there `after` seconds later."""
+        story, leases = trial.story, self._pool.leases
+
+        def second() -> Place | None:
+            lease = leases.hedge(first.lease)
+            if lease is None:
+                return None
+            story.row.hedged = True
+            return Place(lease, first.line_up.seats[lease.seat], first.line_up)
+
+        ended = await race(
+            lambda place: self._begun(trial, place), first, after, second,
+            late=self.late, won=lambda result: isinstance(result, Answer), drop=_drop,
+        )  # fmt: skip
+        for place in ended.lost:
+            usage = Usage(input=place.lease.want.input_tokens, estimated=True)
+            story.shares(place.seat, "late", usage, self._pool.cost(place.seat.target.name, usage))
+        story.answers(ended.results[-1][0].seat)
+        return ended.results
+
+    async def _begun(self, trial: "_Trial", place: Place) -> Answer | Failure:
+        """An attempt, up to what counts as an answer."""
+        result = await self._attempt(trial, place)
+        if trial.ask.stream and isinstance(result, Answer):
+            try:
+                result.primed = await prime(result.reply, result.outgoing.dialect)
+            except BaseException as error:
+                result.leave(error)
+                if isinstance(error, Failed):
+                    return self._blamed(error.failure, place.seat, trial.story)
+                raise
+        return result
 
     def _want(self, ask: Asking, model: Model, line_up: LineUp, story: Story) -> Want:
         several = len(line_up.seats) > 1
@@ -176,8 +249,12 @@ class Attempts:
             only=_only(ask, model, line_up),
         )
 
-    async def _attempt(self, ask: Asking, place: Place, timeouts: Timeouts, story: Story) -> Answer | Failure:
+    async def _attempt(self, trial: "_Trial", place: Place) -> Answer | Failure:
+        ask, story = trial.ask, trial.story
         leases, seat = self._pool.leases, place.seat
+        timeouts = self._timeouts(trial.model, seat, trial.last, ask.stream)
+        if trial.again:
+            timeouts = _left(timeouts, story.elapsed() / 1000)
         outcome: Outcome | None = _UNTRIED
         answer: Answer | None = None
         try:
@@ -199,7 +276,7 @@ class Attempts:
             )  # fmt: skip
             row.upstream = story.elapsed() - sent
             if reply.status < 300:
-                answer = Answer(reply, outgoing, place, leases, story)
+                answer = Answer(reply, outgoing, place, self._pool, story)
                 answer.sent, answer.ttft = sent, row.upstream / 1000
                 return answer
             with reply:
@@ -211,7 +288,7 @@ class Attempts:
             if spoken != first and _lacks_endpoint(failure):
                 account.does_not_speak(spoken)
                 outcome = None
-                return await self._attempt(ask, place, timeouts, story)
+                return await self._attempt(trial, place)
             outcome = self._outcome(failure, failure.kind, seat, told)
         except Failed as error:  # what can't be put to this target, or its credential can't be had
             failure = error.failure
@@ -235,12 +312,12 @@ class Attempts:
     def _blamed(self, failure: Failure, seat: Seat, story: Story) -> Failure:
         """The failure as the client may see it."""
         account = seat.account
-        story.failed(failure.kind)
+        story.failed(seat, failure.kind)
         failure.message = account.hide(failure.message)
         failure.type, failure.code, failure.param = (
             account.hide(word) if word else word for word in (failure.type, failure.code, failure.param)
         )
-        if failure.kind not in _ELSEWHERE:
+        if failure.kind not in ANYWHERE:
             return failure
         log.warning(
             "%s at account %s: %s: %s", seat.target.name, account.name, failure.kind, failure.message,
@@ -323,10 +400,9 @@ def _only(ask: Asking, model: Model, line_up: LineUp) -> frozenset[str] | None:
     return frozenset({name})
 
 
-def _next(want: Want, tried: Attempted, failure: Failure) -> Want:
-    """The want of the attempt after `failure`."""
-    avoid = want.avoid if failure.kind in _HARD else want.avoid | {tried}
-    return msgspec.structs.replace(want, avoid=avoid, attempt=want.attempt + 1)
+def _drop(result: Answer | Failure) -> None:
+    if isinstance(result, Answer):
+        result.drop()
 
 
 def _left(timeouts: Timeouts, elapsed: float) -> Timeouts:
@@ -359,7 +435,7 @@ def _lacks_endpoint(failure: Failure) -> bool:
 def _passed_on(ask: Asking, outgoing: Outgoing, provider: Provider) -> list[tuple[bytes, bytes]]:
     """The client's headers that mean something to the provider (only where it speaks the client's dialect), and the
     version of the protocol."""
-    headers = ask.call.headers if outgoing.relayed else _NO_HEADERS
+    headers = ask.call.headers if outgoing.dialect.NAME == ask.call.dialect.NAME else _NO_HEADERS
     passed = [] if _PASSED_ON.isdisjoint(headers) else [(name, headers[name]) for name in headers.keys() & _PASSED_ON]
     if provider.version is not None:
         name, ours = provider.version
@@ -377,12 +453,3 @@ def _timeouts(levels: Sequence[config.Timeouts], last: bool) -> tuple[Timeouts, 
     if last and not explicit:
         first = total
     return Timeouts(connect=connect, first_byte=first, idle=idle, total=total), not (last or explicit)
-
-
-def wire_failure(error: WireError) -> Failure:
-    """An exchange that broke, as the client may hear of it."""
-    if isinstance(error, TimedOut):
-        return Failure(kind="upstream_timeout", status=504, message=f"the provider did not answer in time: {error}")
-    if isinstance(error, ConnectFailed | TlsFailed | ProxyFailed):
-        return Failure(kind="upstream_error", status=502, message=f"the provider can't be reached: {error}")
-    return Failure(kind="upstream_error", status=502, message=f"the provider's answer broke: {error}")

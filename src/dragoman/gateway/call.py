@@ -11,10 +11,10 @@ from msgspec import Struct, field
 
 from dragoman.access.principal import Principal
 from dragoman.accounts.pool import Seat
-from dragoman.canon import Failure, Request, Usage
+from dragoman.canon import Failure, Request, Usage, added
 from dragoman.dialects.dialect import Dialect, StreamWriter
 from dragoman.gateway.router import Choice
-from dragoman.ledger.row import Row
+from dragoman.ledger.row import Row, Share, Why
 from dragoman.routing.record import Attempt
 
 JSON_TYPE = b"application/json"
@@ -85,6 +85,7 @@ class Story:
     __slots__ = (
         "_book",
         "_booked",
+        "_earlier",
         "_id",
         "_seat",
         "_started",
@@ -104,6 +105,7 @@ class Story:
         self._started = time.perf_counter()
         self._book = book
         self._booked = False
+        self._earlier: Usage | None = None  # what attempts took that were not the last
         self._id = call.id.encode()
         self._seat: Seat | None = None
         self.call = call
@@ -128,21 +130,38 @@ class Story:
     def used(self, usage: Usage) -> None:
         """The tokens it took, so far as known now."""
         self.usage = usage
-        self.row.count(usage)
+        self.row.count(usage if self._earlier is None else added(self._earlier, usage))
+
+    def shares(self, seat: Seat, why: Why, usage: Usage, cost: int | None) -> None:
+        """An attempt at `seat` has taken `usage`, and is not the last."""
+        self.row.shares.append(
+            Share(
+                target=seat.target.name, account=seat.account.name, why=why, input=usage.input, output=usage.output,
+                estimated=usage.estimated, cost=cost,
+            )
+        )  # fmt: skip
+        self._earlier = usage if self._earlier is None else added(self._earlier, usage)
+        self.usage = None
+        self.row.count(self._earlier)
 
     def tries(self, seat: Seat) -> None:
         """One more attempt is made, on `seat`."""
-        row = self.row
-        row.attempts += 1
-        row.target, row.account = seat.target.name, seat.account.name
-        self._seat = seat
+        self.row.attempts += 1
+        self.answers(seat)
         if self.choice is not None:
-            self.attempts.append(Attempt(row.target, row.account))
+            self.attempts.append(Attempt(seat.target.name, seat.account.name))
 
-    def failed(self, kind: str) -> None:
-        """The last attempt came to nothing."""
-        if self.attempts:
-            self.attempts[-1].failure = kind
+    def answers(self, seat: Seat) -> None:
+        """The answer comes from `seat`, so far as known now."""
+        self.row.target, self.row.account = seat.target.name, seat.account.name
+        self._seat = seat
+
+    def failed(self, seat: Seat, kind: str) -> None:
+        """The last attempt at `seat` came to nothing, or broke."""
+        for attempt in reversed(self.attempts):
+            if (attempt.target, attempt.account) == (seat.target.name, seat.account.name):
+                attempt.failure = kind
+                return
 
     def head(self, content_type: bytes) -> bytes:
         """The headers every answered request carries (CONTRACT, "What every reply carries"), as lines."""

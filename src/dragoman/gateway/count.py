@@ -68,6 +68,7 @@ class CountAsk:
     """A call for a count. See `ask.Asking`."""
 
     stream = False
+    resuming = False
     pin: str | None = None
 
     def __init__(self, call: Call) -> None:

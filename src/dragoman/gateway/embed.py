@@ -12,8 +12,9 @@ from dragoman.dialects.embeddings.shape import Input
 from dragoman.dialects.estimate import IMAGE, estimate_text
 from dragoman.dialects.fields import Malformed, decode
 from dragoman.gateway.ask import Outgoing, encode, unsayable
-from dragoman.gateway.attempts import Answer, wire_failure
+from dragoman.gateway.attempts import Answer
 from dragoman.gateway.call import JSON_TYPE, Call, Story
+from dragoman.gateway.failures import wire_failure
 from dragoman.gateway.naming import find_model
 from dragoman.gateway.serving import Serving
 from dragoman.wire.errors import WireError
@@ -32,6 +33,7 @@ class EmbedAsk:
     """An embedding call. See `ask.Asking`."""
 
     stream = False
+    resuming = False
     pin: str | None = None
 
     def __init__(self, call: Call) -> None:

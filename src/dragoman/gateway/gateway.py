@@ -22,7 +22,6 @@ from dragoman.accounts.overlay import Overlay, lay
 from dragoman.accounts.shared import Shared
 from dragoman.accounts.shares import Shares
 from dragoman.canon import Failed, Failure
-from dragoman.catalog.prices import cost
 from dragoman.dialects.fields import Malformed
 from dragoman.gateway.call import PIN, Call, Out, Story
 from dragoman.gateway.count import count
@@ -197,8 +196,9 @@ class Gateway:
         row = story.row
         row.total = story.elapsed()
         if story.usage is not None and row.target is not None:
-            price = self.serving.price(row.target)
-            row.cost = None if price is None else cost(story.usage, price)
+            row.cost = self.serving.pool.cost(row.target, story.usage)
+        if row.shares:
+            row.cost = _sum([share.cost for share in row.shares] + ([row.cost] if story.usage is not None else []))
         router = self.serving.router
         if story.choice is not None:
             row.record = router.record(story.choice, row, story.attempts)
@@ -228,6 +228,12 @@ _AWAY = Failure(
     message="the store of the shared limits can't be reached, and state.shared_fallback is refuse: try again",
     retry_after=1,
 )
+
+
+def _sum(costs: list[int | None]) -> int | None:
+    """All of them; unknown where one is (law 10)."""
+    known = [cost for cost in costs if cost is not None]
+    return sum(known) if len(known) == len(costs) else None
 
 
 def _refused(refused: Refused) -> Failure:

@@ -1,11 +1,16 @@
 """A reply from a model: the call most calls are."""
 
+from collections.abc import Awaitable, Callable
+
+from dragoman.canon import Failed
+from dragoman.catalog.directory import Model
 from dragoman.gateway import lanes
 from dragoman.gateway.ask import Ask
 from dragoman.gateway.attempts import Answer
 from dragoman.gateway.call import Story
 from dragoman.gateway.serving import Serving
 from dragoman.gateway.steer import steer
+from dragoman.gateway.survive import Survivor, resumable
 
 
 async def generate(serving: Serving, story: Story) -> None:
@@ -13,14 +18,39 @@ async def generate(serving: Serving, story: Story) -> None:
     ask = Ask(story.call)
     model = await steer(serving, ask, story)
     story.row.stream = ask.stream
-    await serving.attempts.bring(ask, model, story, lambda answer: bring(ask, answer, story))
+    await answered(serving, ask, model, story)
 
 
-async def bring(ask: Ask, answer: Answer, story: Story) -> None:
+async def answered(
+    serving: Serving, ask: Ask, model: Model, story: Story, *,
+    prepare: Callable[[Answer], None] | None = None, survives: bool = True,
+) -> None:  # fmt: skip
+    """The model's answer, by the policies of the model. `prepare` is called before an answer is brought to its client.
+    `survives`: its stream can be gone on with, if the model says so."""
+    unfiltered = model.on_content_filter == "next"
+    primed = model.hedge or unfiltered
+    survivor = None
+    if survives and ask.stream and model.on_break == "resume" and (request := resumable(ask)) is not None:
+        survivor = Survivor(ask, request, story)
+
+    def brought(answer: Answer) -> Awaitable[None]:
+        if prepare is not None and (survivor is None or not survivor.started):
+            prepare(answer)
+        return survivor.bring(answer) if survivor else bring(ask, answer, story, unfiltered)
+
+    try:
+        await serving.attempts.bring(survivor or ask, model, story, brought, primed=primed, hedged=model.hedge)
+    except Failed as error:
+        if survivor is None or not survivor.started:
+            raise
+        await survivor.give_up(error.failure)
+
+
+async def bring(ask: Ask, answer: Answer, story: Story, unfiltered: bool) -> None:
     """Brings a begun answer to its client. Raises `Failed` while nothing has gone out."""
     story.row.lossy = answer.outgoing.lossy
     if not ask.stream:
-        await (lanes.relay_whole if answer.outgoing.relayed else lanes.convert_whole)(story, answer)
+        await (lanes.relay_whole if answer.outgoing.relayed else lanes.convert_whole)(story, answer, unfiltered)
         answer.seat.account.took(answer.seat.target.model, (story.elapsed() - answer.sent) / 1000)
     elif answer.outgoing.relayed:
         await lanes.relay_stream(story, answer, ask.withholds_usage)

@@ -7,26 +7,31 @@ import asyncio
 import time
 from typing import Protocol
 
-from dragoman.canon import Begin, Broken, End, Event, Failed, Failure, Finish, PartDelta, Request, Usage, Used
+from dragoman.canon import Begin, Broken, End, Event, Failed, Failure, Finish, PartDelta, Reply, Request, Usage, Used
 from dragoman.dialects.dialect import Seen, StreamReader, StreamWriter
 from dragoman.dialects.fields import Malformed
-from dragoman.gateway.attempts import Answer, wire_failure
+from dragoman.gateway.attempts import Answer
 from dragoman.gateway.call import JSON_TYPE, Out, Story
+from dragoman.gateway.failures import broken, gave_up, unreadable, wire_failure
+from dragoman.gateway.priming import FILTERED
 from dragoman.gateway.tap import Tap
+from dragoman.wire import reply as wire
 from dragoman.wire.errors import WireError
-from dragoman.wire.reply import Reply
 from dragoman.wire.sse import FrameTooLong
 
 REPLY_LIMIT = 256 * 1024 * 1024
 LINGER = 1.0  # seconds an upstream may keep a stream open after its end mark
 
 
-async def relay_whole(story: Story, answer: Answer) -> None:
-    """The provider's whole reply, as it came. Raises `Failed` while nothing has gone out."""
+async def relay_whole(story: Story, answer: Answer, unfiltered: bool = False) -> None:
+    """The provider's whole reply, as it came. Raises `Failed` while nothing has gone out; with `unfiltered` also where
+    it is nothing but a refusal by the provider's filter."""
     try:
         body = await answer.reply.read(REPLY_LIMIT)
     except WireError as error:
         raise Failed(wire_failure(error)) from None
+    if unfiltered:
+        _refuse_filtered(_read(answer, body))
     usage = story.call.dialect.usage_of(body)
     if usage is not None:
         story.used(usage)
@@ -34,17 +39,17 @@ async def relay_whole(story: Story, answer: Answer) -> None:
     await story.whole(200, content_type, body)
 
 
-async def convert_whole(story: Story, answer: Answer) -> None:
-    """The provider's whole reply in the client's dialect. Raises `Failed` while nothing has gone out."""
+async def convert_whole(story: Story, answer: Answer, unfiltered: bool = False) -> None:
+    """The provider's whole reply in the client's dialect. Raises as `relay_whole`."""
     try:
-        reply = answer.outgoing.dialect.read_reply(await answer.reply.read(REPLY_LIMIT))
+        reply = _read(answer, await answer.reply.read(REPLY_LIMIT))
     except WireError as error:
         raise Failed(wire_failure(error)) from None
-    except Malformed as error:
-        raise Failed(_unreadable(error)) from None
+    if unfiltered:
+        _refuse_filtered(reply)
     for choice in reply.choices:
         if choice.finish == "error":
-            raise Failed(_gave_up(choice.raw_finish))
+            raise Failed(gave_up(choice.raw_finish))
     reply.created = reply.created or int(time.time())
     reply.id = story.call.id if story.call.own_ids else reply.id or story.call.id
     story.version = reply.model or None
@@ -55,28 +60,40 @@ async def convert_whole(story: Story, answer: Answer) -> None:
     await story.whole(200, JSON_TYPE, body)
 
 
+def _read(answer: Answer, body: bytes) -> Reply:
+    try:
+        return answer.outgoing.dialect.read_reply(body)
+    except Malformed as error:
+        raise Failed(unreadable(error)) from None
+
+
+def _refuse_filtered(reply: Reply) -> None:
+    if reply.choices and all(choice.finish == "content_filter" and not choice.parts for choice in reply.choices):
+        raise Failed(FILTERED)
+
+
 async def relay_stream(story: Story, answer: Answer, withhold_usage: bool) -> None:
     """The provider's stream, byte for byte; a break becomes the dialect's error event."""
     dialect, reply, out = story.call.dialect, answer.reply, story.out
     seen = Seen(withhold_usage=withhold_usage)
     lane = _Relay(Tap(dialect, seen), seen, out)
-    data = await _first(reply)
+    data = await first_piece(answer)
     await out.start(200, story.head(dialect.STREAM_TYPE.encode()))
     story.row.ttft = story.elapsed()
     answer.began()
     failure: Failure | None = None
     try:
-        await _run(lane, data, reply, out)
+        await run(lane, data, reply, out)
         data = lane.last
         if seen.ended and not reply.complete:
             data += await _rest(lane.tap, answer)
     except (WireError, FrameTooLong) as error:
-        failure, data = _broken(error), b""
+        failure, data = broken(error), b""
     finally:
-        _count(story, seen.usage, lane.pieces)
+        count(story, seen.usage, lane.pieces)
         story.version = seen.model
     if failure is None and not seen.ended and seen.failure is None:
-        failure = _broken(None)
+        failure = broken(None)
     if failure is not None:
         data += dialect.StreamWriter(Request(dialect=dialect.NAME)).write([Broken(failure=failure)])
     failure = failure or seen.failure
@@ -90,18 +107,18 @@ async def convert_stream(story: Story, answer: Answer) -> None:
     call, reply, out = story.call, answer.reply, story.out
     reader: StreamReader = answer.outgoing.dialect.StreamReader()
     writer: StreamWriter = (call.writer or call.dialect.StreamWriter)(answer.outgoing.read_request())
-    lane = _Conversion(reader, writer, story, answer.seat.target.model)
-    data = await _first(reply)
+    lane = Conversion(reader, writer, story, answer.seat.target.model)
+    data = await first_piece(answer)
     await out.start(200, story.head((call.stream_type or call.dialect.STREAM_TYPE).encode()))
     story.row.ttft = story.elapsed()
     answer.began()
     try:
-        await _run(lane, data, reply, out)
+        await run(lane, data, reply, out)
         last = lane.last
     except (WireError, FrameTooLong, Malformed) as error:
-        last = [Broken(failure=_broken(error))]
+        last = [Broken(failure=broken(error))]
     finally:
-        _count(story, lane.usage, lane.count)
+        count(story, lane.usage, lane.frames)
     if last and isinstance(last[-1], Broken):
         story.row.error = last[-1].failure.kind
     data = writer.write(last)
@@ -123,7 +140,7 @@ class _Lane(Protocol):
         ...
 
 
-async def _run(lane: _Lane, first: bytes, reply: Reply, out: Out) -> None:
+async def run(lane: _Lane, first: bytes, reply: wire.Reply, out: Out) -> None:
     """Brings a stream on its way until it is over. Raises `WireError`, and what `lane.close` does."""
     stopped = not lane.take(first)
     while not lane.over:
@@ -166,14 +183,14 @@ class _Relay:
             self.last = self.tap.rest()
 
 
-class _Conversion:
-    __slots__ = ("_error", "_model", "_out", "_reader", "_story", "_writer", "count", "last", "over", "usage")
+class Conversion:
+    __slots__ = ("_error", "_model", "_out", "_reader", "_story", "_writer", "frames", "last", "over", "usage")
 
     def __init__(self, reader: StreamReader, writer: StreamWriter, story: Story, model: str) -> None:
         self.over = False
         self.last: list[Event] = []
         self.usage: Usage | None = None
-        self.count = 0
+        self.frames = 0
         self._reader = reader
         self._writer = writer
         self._story = story
@@ -201,7 +218,7 @@ class _Conversion:
 
     def _seen(self, events: list[Event]) -> list[Event]:
         """Notes what the story needs to know, and completes what the provider left out."""
-        self.count += len(events)
+        self.frames += len(events)
         for event in events:
             if type(event) is PartDelta:
                 continue
@@ -215,15 +232,19 @@ class _Conversion:
             elif (
                 type(event) is Finish and event.reason == "error"
             ):  # whatever else the provider says: no end of an answer
-                broken = Broken(failure=_gave_up(event.raw))
-                return [e for e in events if type(e) not in (Finish, End, Broken)] + [broken]
+                return [
+                    *(e for e in events if type(e) not in (Finish, End, Broken)),
+                    Broken(failure=gave_up(event.raw)),
+                ]
         return events
 
 
-async def _first(reply: Reply) -> bytes:
-    """The first piece of a stream; a break before it can still be told as an ordinary error."""
+async def first_piece(answer: Answer) -> bytes:
+    """The first of a stream; a break before it can still be told as an ordinary error."""
+    if answer.primed:
+        return answer.primed
     try:
-        return await reply.decoded()
+        return await answer.reply.decoded()
     except WireError as error:
         raise Failed(wire_failure(error)) from None
 
@@ -240,25 +261,6 @@ async def _rest(tap: Tap, answer: Answer) -> bytes:
     return kept
 
 
-def _count(story: Story, usage: Usage | None, frames: int) -> None:
+def count(story: Story, usage: Usage | None, frames: int) -> None:
     """The stream's usage; where the provider told none (or was cut off), about a token a frame, marked estimated."""
     story.used(usage if usage is not None else Usage(output=frames, estimated=True))
-
-
-def _broken(error: Exception | None) -> Failure:
-    if isinstance(error, WireError):
-        failure = wire_failure(error)
-        message = failure.message
-    else:
-        message = str(error) if error else "the provider closed the stream before its end"
-    return Failure(kind="stream_broken", status=502, message=message)
-
-
-def _gave_up(reason: str | None) -> Failure:
-    """The provider ended its answer by saying that it failed: few dialects can say so of an answer."""
-    message = f"the provider gave up in the middle of its answer ({reason or 'error'})"
-    return Failure(kind="upstream_error", status=502, message=message)
-
-
-def _unreadable(error: Malformed) -> Failure:
-    return Failure(kind="upstream_error", status=502, message=f"the provider's answer can't be read: {error}")

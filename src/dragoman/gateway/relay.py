@@ -14,8 +14,9 @@ from dragoman.accounts.pool import Seat
 from dragoman.canon import Failed, Usage
 from dragoman.dialects.fields import Malformed, decode
 from dragoman.gateway.ask import JSON_LINE, Outgoing, encode, unsayable
-from dragoman.gateway.attempts import Answer, wire_failure
+from dragoman.gateway.attempts import Answer
 from dragoman.gateway.call import JSON_TYPE, Call, Story
+from dragoman.gateway.failures import wire_failure
 from dragoman.gateway.naming import find_model
 from dragoman.gateway.serving import Serving
 from dragoman.wire.errors import WireError
@@ -37,6 +38,7 @@ class RelayAsk:
 
     pin: str | None = None
     stream = False
+    resuming = False
 
     def __init__(self, call: Call) -> None:
         """Raises `Malformed`."""

@@ -19,7 +19,7 @@ from dragoman.dialects.openai_responses import stored
 from dragoman.gateway.ask import Ask, Outgoing
 from dragoman.gateway.attempts import Answer
 from dragoman.gateway.call import Call, Out, Story
-from dragoman.gateway.generate import bring
+from dragoman.gateway.generate import answered
 from dragoman.gateway.serving import Serving
 from dragoman.gateway.steer import steer
 from dragoman.ledger.responses import Kept, Responses
@@ -79,7 +79,7 @@ async def respond(serving: Serving, story: Story, memory: Responses) -> None:
 
     out = story.out
 
-    async def brought(answer: Answer) -> None:
+    def prepare(answer: Answer) -> None:
         if stored.wanted(body):
             held_by = answer.seat.account.name if answer.outgoing.relayed else None
             asked = copy.deepcopy(body)
@@ -91,9 +91,9 @@ async def respond(serving: Serving, story: Story, memory: Responses) -> None:
                 )
 
             story.out = Keeping(out, keep)
-        await bring(ask, answer, story)
 
-    await serving.attempts.bring(ask, model, story, brought)
+    ours = previous is None or kept is not None  # else only its provider knows what it goes on from
+    await answered(serving, ask, model, story, prepare=prepare, survives=ours)
 
 
 def _same_items(given: object, items: list[JSON]) -> bool:

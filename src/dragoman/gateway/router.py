@@ -247,8 +247,9 @@ class Router:
                 kept = [tuple(t for t in tier if t.name in allowed) for tier in (model.tiers if model else ())]
                 tiers.extend(tier for tier in kept if tier)
             whole = self._names.find(name)
-            timeouts = whole.timeouts if whole is not None else config.Timeouts()
-            plan = catalog.Model(name=name, tiers=tuple(tiers), timeouts=timeouts, only=self._candidates.within(region))
+            plan = msgspec.structs.replace(
+                whole or catalog.Model(name=name, tiers=()), tiers=tuple(tiers), only=self._candidates.within(region)
+            )
             if len(self._plans) >= _PLANS:
                 self._plans.clear()
             self._plans[key] = plan

@@ -19,8 +19,9 @@ from dragoman.config import ConfigError
 from dragoman.dialects.dialect import Unsayable
 from dragoman.dialects.fields import Malformed
 from dragoman.gateway.ask import JSON_LINE, encode
-from dragoman.gateway.attempts import ERROR_BODY_LIMIT, wire_failure
+from dragoman.gateway.attempts import ERROR_BODY_LIMIT
 from dragoman.gateway.call import Call, Story
+from dragoman.gateway.failures import wire_failure
 from dragoman.gateway.offers import UNASKED, ask_list, model_ids, version_line
 from dragoman.gateway.serving import Serving
 from dragoman.wire.client import Client

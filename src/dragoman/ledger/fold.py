@@ -26,7 +26,7 @@ import msgspec
 
 from dragoman.config import State
 from dragoman.ledger import journal
-from dragoman.ledger.row import COLUMNS, Row
+from dragoman.ledger.row import COLUMNS, Row, Share
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -241,13 +241,13 @@ def _insert_decisions(connection: "Connection", rows: list[Row]) -> None:
 
 
 def _record(row: Row, writer: str) -> tuple[Any, ...]:
-    """The row as `_COLUMNS` has it. Its two containers, the last of them, become JSON."""
-    *plain, lossy, tags, _ = msgspec.structs.astuple(row)
-    texts = _text(lossy) if lossy else "[]", _text(tags) if tags else "{}"
+    """The row as `_COLUMNS` has it. Its containers, the last of them, become JSON."""
+    *plain, shares, lossy, tags, _ = msgspec.structs.astuple(row)
+    texts = _text(shares) if shares else "[]", _text(lossy) if lossy else "[]", _text(tags) if tags else "{}"
     return (*plain, *texts, _day(row.time // 86400), writer)
 
 
-def _text(value: list[str] | dict[str, str]) -> str:
+def _text(value: list[Share] | list[str] | dict[str, str]) -> str:
     return msgspec.json.encode(value).decode()
 
 

@@ -2,7 +2,9 @@
 
 from typing import TYPE_CHECKING, Any
 
-from dragoman.ledger.row import Row
+import msgspec
+
+from dragoman.ledger.row import Row, Share
 
 if TYPE_CHECKING:
     from dragoman.ledger.usage import Totals
@@ -31,9 +33,17 @@ def shown(row: Row) -> dict[str, Any]:
         "tokens": {name: getattr(row, name) for name in _TOKENS} | {"estimated": row.estimated},
         "cost_usd": None if row.cost is None else row.cost / PICO,
         "times": {name: getattr(row, name) for name in _TIMES},
+        "resumed": row.resumed,
+        "hedged": row.hedged,
+        "shares": [_share(share) for share in row.shares],
         "lossy": row.lossy,
         "tags": row.tags,
     }
+
+
+def _share(share: Share) -> dict[str, Any]:
+    cost = None if share.cost is None else share.cost / PICO
+    return msgspec.structs.asdict(share) | {"cost": None, "cost_usd": cost}
 
 
 def summary(totals: "Totals") -> dict[str, Any]:

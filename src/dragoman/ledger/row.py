@@ -1,8 +1,27 @@
 """One finished request, as the journal and the ledger keep it."""
 
+from typing import Literal, TypeAlias
+
 from msgspec import UNSET, Raw, Struct, UnsetType, field
 
 from dragoman.canon import Usage
+
+Why: TypeAlias = Literal[
+    "broke",  # its stream broke, and another went on with the answer
+    "late",  # its first token was late, and another's came first
+]
+
+
+class Share(Struct, omit_defaults=True, kw_only=True):
+    """What an attempt took that did not end the answer. Its tokens and cost are in the row's own sums."""
+
+    target: str
+    account: str
+    why: Why
+    input: int = 0
+    output: int = 0
+    estimated: bool = False
+    cost: int | None = None
 
 
 class Row(Struct, omit_defaults=True, kw_only=True):
@@ -42,6 +61,9 @@ class Row(Struct, omit_defaults=True, kw_only=True):
     upstream: float | None = None
     ttft: float | None = None
     total: float | None = None
+    resumed: int = 0  # how often another attempt went on with a stream that had broken
+    hedged: bool = False  # a second attempt was made because the first was late
+    shares: list[Share] = field(default_factory=list)
     lossy: list[str] = field(default_factory=list)
     tags: dict[str, str] = field(default_factory=dict)
     record: Raw | UnsetType = UNSET

@@ -3,7 +3,7 @@
 Money is pico-dollars, times are Unix seconds (floats), flags are booleans.
 """
 
-from sqlalchemy import BigInteger, Boolean, Column, Double, Index, Integer, MetaData, String, Table, Text
+from sqlalchemy import BigInteger, Boolean, Column, Double, Index, Integer, MetaData, String, Table, Text, false
 
 metadata = MetaData()
 
@@ -39,6 +39,9 @@ usage = Table(  # the fields of `row.Row`, and who booked it
     Column("upstream", Double),
     Column("ttft", Double),
     Column("total", Double),
+    Column("resumed", Integer, nullable=False, server_default="0"),
+    Column("hedged", Boolean, nullable=False, server_default=false()),
+    Column("shares", Text, nullable=False, server_default="[]"),  # JSON
     Column("lossy", Text, nullable=False),  # JSON
     Column("tags", Text, nullable=False),  # JSON
     Column("day", String(10), nullable=False),  # of `time`, UTC, ISO

@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeAlias
 
-from sqlalchemy import URL, Connection, Engine, Table, create_engine, event, select, text
+from sqlalchemy import URL, Connection, Engine, Table, create_engine, event, inspect, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.schema import CreateColumn
 
 from dragoman.config import State
 from dragoman.ledger import driver, schema
@@ -29,6 +30,7 @@ class Store:
             if connection.dialect.name == "postgresql":  # workers, folds and nodes may all come first
                 connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _ONE_MAKES_IT})
             schema.metadata.create_all(connection)
+            _add_columns(connection)
             remember(connection, "schema", VERSION, replace=False)
             version = _upgrade(connection, recall(connection, "schema"))
         if version != VERSION:
@@ -118,6 +120,15 @@ def remember(connection: Connection, name: str, value: str, replace: bool = True
         [(name, value)],
         {"value": lambda new: new.value} if replace else None,
     )
+
+
+def _add_columns(connection: Connection) -> None:
+    """A database that an older version made gets the columns that `usage` has had since; they have defaults."""
+    known = {column["name"] for column in inspect(connection).get_columns(schema.usage.name)}
+    for column in schema.usage.columns:
+        if column.name not in known:
+            created = CreateColumn(column).compile(dialect=connection.dialect)
+            connection.exec_driver_sql(f"ALTER TABLE {schema.usage.name} ADD COLUMN {created}")
 
 
 def _engine(state: State) -> Engine:

@@ -71,8 +71,8 @@ def rows(store: Store, since: float | None = None, until: float | None = None) -
 def row_of(found: Sequence[Any]) -> Row:
     """The row that the values of `COLUMNS` make."""
     fields = dict(zip(COLUMNS, found, strict=True))
-    fields["lossy"] = msgspec.json.decode(fields["lossy"])
-    fields["tags"] = msgspec.json.decode(fields["tags"])
+    for name in ("shares", "lossy", "tags"):
+        fields[name] = msgspec.json.decode(fields[name])
     return msgspec.convert(fields, Row, strict=False)
 
 

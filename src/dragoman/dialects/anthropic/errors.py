@@ -2,7 +2,7 @@
 
 | error type | status | canon kind |
 |---|---|---|
-| invalid_request_error | 400 | bad_request, context_length, budget_spent (by its message) |
+| invalid_request_error | 400 | bad_request, budget_spent; context_length, content_filter, unsupported (see `faults`) |
 | authentication_error | 401 | unauthorized |
 | billing_error | 402 | budget_spent |
 | permission_error | 403 | forbidden |
@@ -21,6 +21,7 @@ from typing import Any
 import msgspec
 
 from dragoman.canon import JSON, Failure, FailureKind
+from dragoman.dialects import faults
 from dragoman.dialects.anthropic.names import NAME
 
 _KINDS: dict[str, tuple[FailureKind, int]] = {
@@ -61,7 +62,6 @@ _TYPES: dict[int, str] = {
     504: "timeout_error",
     529: "overloaded_error",
 }
-_TOO_LONG = ("prompt is too long", "context window", "context limit", "input is too long", "exceed context")
 _UNPAID = ("credit balance is too low", "usage limits", "billing")
 
 
@@ -105,13 +105,11 @@ def failure_of(status: int, error: JSON, body: bytes = b"") -> Failure:
 
 def _closer(kind: FailureKind, status: int, message: str) -> tuple[FailureKind, int]:
     """What the type is too coarse to say."""
-    if kind == "bad_request" and any(words in message for words in _TOO_LONG):
-        return "context_length", status
     if kind == "bad_request" and any(words in message for words in _UNPAID):
         return "budget_spent", 402
     if kind == "not_found" and "model" in message:
         return "unknown_model", status
-    return kind, status
+    return faults.closer(kind, message), status
 
 
 def write_error(failure: Failure) -> bytes:

@@ -13,6 +13,8 @@ accepts. A request of this same dialect says what its caller wrote.
 | 5 and later    | on unless `disabled` (Fable and Mythos: always on) | the same | none | 32,000 |
 | any other name | `enabled` + budget  | no                    | all | 8,192 |
 
+From 4.6 on, a conversation must not end with the assistant (no prefill).
+
 Sources: the provider's model pages and migration guides (4.6, 4.7, 4.8, 5).
 """
 
@@ -37,6 +39,7 @@ class Traits(Struct, frozen=True, kw_only=True):
     efforts: tuple[str, ...] = ()
     sampling: bool = True  # temperature, top_p, top_k
     one_of_temperature_top_p: bool = False
+    prefill: bool = True  # goes on with a trailing assistant message
     default_max_tokens: int = 8_192
 
 
@@ -64,6 +67,7 @@ def _of(family: str, version: tuple[int, int]) -> Traits:
             adaptive=True,
             efforts=(*_LOW_TO_HIGH, "max"),
             one_of_temperature_top_p=True,
+            prefill=False,
             default_max_tokens=32_000,
         )
     always = family in ("fable", "mythos")
@@ -75,5 +79,6 @@ def _of(family: str, version: tuple[int, int]) -> Traits:
         says_disabled=not always and version >= (5, 0),
         efforts=(*_LOW_TO_HIGH, "xhigh", "max"),
         sampling=False,
+        prefill=False,
         default_max_tokens=32_000,
     )

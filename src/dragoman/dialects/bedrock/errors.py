@@ -3,6 +3,7 @@
 import msgspec
 
 from dragoman.canon import Failure, FailureKind
+from dragoman.dialects import faults
 
 _KINDS: dict[int, FailureKind] = {
     400: "bad_request",
@@ -32,7 +33,6 @@ _STATUS = {
     "validationException": 400,
 }
 _KEPT = frozenset({503, 504, 529})
-_TOO_LONG = ("input is too long", "prompt is too long", "context window", "context length", "maximum number of tokens")
 _BAD_CREDENTIALS = ("security token", "signature", "api key", "bearer token")
 
 
@@ -61,14 +61,12 @@ def _failure(status: int, name: str | None, message: str) -> Failure:
 
 def _kind(status: int, message: str) -> FailureKind:
     """By status, and where that says too little, by the service's words."""
-    if status == 400 and any(words in message for words in _TOO_LONG):
-        return "context_length"
     if status == 400 and "model identifier is invalid" in message:
         return "unknown_model"
     if status == 403 and any(words in message for words in _BAD_CREDENTIALS):
         return "unauthorized"
     if 400 <= status < 500 and status != 424:
-        return _KINDS.get(status, "bad_request")
+        return faults.closer(_KINDS.get(status, "bad_request"), message)
     return _KINDS.get(status, "upstream_error")
 
 

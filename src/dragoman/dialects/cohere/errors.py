@@ -3,6 +3,7 @@
 import msgspec
 
 from dragoman.canon import Failure, FailureKind
+from dragoman.dialects import faults
 
 _KINDS: dict[int, FailureKind] = {
     400: "bad_request",
@@ -33,8 +34,8 @@ def failure_of(status: int, message: str) -> Failure:
     kind = _KINDS.get(status, "bad_request" if 400 <= status < 500 else "upstream_error")
     if status == 404 and "model" in lowered:
         kind = "unknown_model"
-    elif status == 400 and ("too many tokens" in lowered or "context length" in lowered):
-        kind = "context_length"
+    else:
+        kind = faults.closer(kind, message)
     return Failure(
         kind=kind,
         message=message,

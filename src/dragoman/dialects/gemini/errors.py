@@ -17,6 +17,7 @@ from typing import Any
 import msgspec
 
 from dragoman.canon import JSON, Failure, FailureKind
+from dragoman.dialects import faults
 from dragoman.dialects.gemini.names import NAME, keyed, listed
 
 _TYPE_URL = "type.googleapis.com/google.rpc."
@@ -112,13 +113,12 @@ def _kind(status: int, name: Any, reason: Any, message: str) -> FailureKind:
     if status == 400:
         if reason in ("API_KEY_INVALID", "API_KEY_EXPIRED") or "api key not valid" in lowered:
             return "unauthorized"  # a wrong key is a 400 here
-        if "token" in lowered and "exceeds the maximum" in lowered:
-            return "context_length"
         if name == "FAILED_PRECONDITION":
             return "forbidden"  # billing or the account's region
     if status == 404 and "model" in lowered:
         return "unknown_model"
-    return _KINDS.get(status, "bad_request" if 400 <= status < 500 else "upstream_error")
+    kind = _KINDS.get(status, "bad_request" if 400 <= status < 500 else "upstream_error")
+    return faults.closer(kind, message)
 
 
 def _status(status: int, kind: FailureKind) -> int:

@@ -3,6 +3,7 @@
 import msgspec
 
 from dragoman.canon import Failure, FailureKind
+from dragoman.dialects import faults
 
 _KINDS: dict[int, FailureKind] = {
     400: "bad_request",
@@ -32,8 +33,8 @@ def failure_of(status: int, message: str) -> Failure:
     lowered = message.lower()
     if status == 404 and "model" in lowered:
         kind = "unknown_model"
-    elif status == 400 and ("context length" in lowered or "context window" in lowered):
-        kind = "context_length"
+    else:
+        kind = faults.closer(kind, message)
     return Failure(
         kind=kind,
         message=message,

@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 
 from dragoman.canon import JSON, Failure, FailureKind
+from dragoman.dialects import faults
 from dragoman.dialects.openai_chat.names import NAME
 
 _BY_STATUS: dict[int, FailureKind] = {
@@ -23,26 +24,21 @@ _BY_STATUS: dict[int, FailureKind] = {
     529: "overloaded",
 }
 _BY_CODE: dict[str, FailureKind] = {
-    "context_length_exceeded": "context_length",
-    "string_above_max_length": "context_length",
-    "content_filter": "content_filter",
-    "content_policy_violation": "content_filter",
+    **faults.CODES,
     "model_not_found": "unknown_model",
     "DeploymentNotFound": "unknown_model",
     "invalid_api_key": "unauthorized",
     "rate_limit_exceeded": "rate_limited",
     "insufficient_quota": "rate_limited",
 }
-_CONTEXT_WORDS = ("maximum context length", "context window", "context length exceeded", "prompt is too long",
-                  "available context size")  # fmt: skip
 # what llama.cpp answers with status 500, though the request is at fault
 _BY_WORDS: dict[str, FailureKind] = {
-    "input is not supported": "bad_request",  # images, audio
-    "unsupported tool type": "bad_request",
+    "input is not supported": "unsupported",  # images, audio
+    "unsupported tool type": "unsupported",
     "is too large to process": "context_length",  # texts to embed
     "context size has been exceeded": "context_length",
 }
-_OURS: tuple[FailureKind, ...] = ("bad_request", "context_length")  # the request's fault, whatever the status says
+_OURS: tuple[FailureKind, ...] = ("unsupported", "context_length")  # the request's fault, whatever the status says
 _STATUS: dict[FailureKind, int] = {"overloaded": 503, "upstream_timeout": 504, "upstream_error": 502}
 
 # kind -> (type, code) in our own envelopes, as OpenAI words them
@@ -58,6 +54,7 @@ _WORDS: dict[FailureKind, tuple[str, str | None]] = {
     "rate_limited": ("requests", "rate_limit_exceeded"),
     "context_length": ("invalid_request_error", "context_length_exceeded"),
     "content_filter": ("invalid_request_error", "content_filter"),
+    "unsupported": ("invalid_request_error", "unsupported"),
     "no_feasible_model": ("invalid_request_error", "no_feasible_model"),
     "unknown_price": ("invalid_request_error", "unknown_price"),
 }
@@ -107,11 +104,9 @@ def _kind(status: int, code: str | None, message: str) -> FailureKind:
         found = (kind for words, kind in _BY_WORDS.items() if words in message.lower())
         return next(found, "upstream_error")
     kind = _BY_STATUS.get(status) or ("bad_request" if 400 <= status < 500 else "upstream_error")
-    if kind in ("bad_request", "too_large") and any(words in message.lower() for words in _CONTEXT_WORDS):
-        return "context_length"
     if kind == "not_found" and "model" in message.lower():
         return "unknown_model"
-    return kind
+    return faults.closer(kind, message, code)
 
 
 def _message(error: JSON) -> str | None:

@@ -3,12 +3,11 @@
 import msgspec
 
 from dragoman.canon import JSON, Failure, FailureKind
+from dragoman.dialects import faults
 from dragoman.dialects.openai_responses.name import NAME
 
 _BY_CODE: dict[str, tuple[FailureKind, int]] = {
-    "context_length_exceeded": ("context_length", 400),
-    "content_filter": ("content_filter", 400),
-    "content_policy_violation": ("content_filter", 400),
+    **{code: (kind, 400) for code, kind in faults.CODES.items()},
     "invalid_prompt": ("bad_request", 400),
     "model_not_found": ("unknown_model", 404),
     "rate_limit_exceeded": ("rate_limited", 429),
@@ -78,7 +77,7 @@ def _failure(error: JSON, status: int) -> Failure:
     code = str(code) if code is not None else None
     kind, by_code = _BY_CODE.get(code or "", (None, 502))
     if kind is None or (status < 500 and kind == "upstream_error"):
-        kind = _BY_STATUS.get(status, "upstream_error")
+        kind = faults.closer(_BY_STATUS.get(status, "upstream_error"), str(message))
         status = status if 400 <= status < 500 or kind != "upstream_error" else 502
     elif status >= 500 or status < 400:
         status = by_code
