@@ -67,7 +67,7 @@ async def relay_stream(story: Story, answer: Answer, withhold_usage: bool) -> No
     failure: Failure | None = None
     try:
         await _run(lane, data, reply, out)
-        data = lane.last
+        data = lane.last if seen.failure is None else _masked_bytes(lane.last, answer)
         if seen.ended and not reply.complete:
             data += await _rest(lane.tap, answer)
     except (WireError, FrameTooLong) as error:
@@ -78,7 +78,8 @@ async def relay_stream(story: Story, answer: Answer, withhold_usage: bool) -> No
     if failure is None and not seen.ended and seen.failure is None:
         failure = _broken(None)
     if failure is not None:
-        data += dialect.StreamWriter(Request(dialect=dialect.NAME)).write([Broken(failure=failure)])
+        broken = Broken(failure=_masked(failure, answer))
+        data += dialect.StreamWriter(Request(dialect=dialect.NAME)).write([broken])
     failure = failure or seen.failure
     story.row.error = failure.kind if failure else None
     story.book()
@@ -103,7 +104,7 @@ async def convert_stream(story: Story, answer: Answer) -> None:
     finally:
         _count(story, lane.usage, lane.count)
     if last and isinstance(last[-1], Broken):
-        story.row.error = last[-1].failure.kind
+        story.row.error = _masked(last[-1].failure, answer).kind
     data = writer.write(last)
     story.book()
     await out.finish(data)
@@ -243,6 +244,21 @@ async def _rest(tap: Tap, answer: Answer) -> bytes:
 def _count(story: Story, usage: Usage | None, frames: int) -> None:
     """The stream's usage; where the provider told none (or was cut off), about a token a frame, marked estimated."""
     story.used(usage if usage is not None else Usage(output=frames, estimated=True))
+
+
+def _masked(failure: Failure, answer: Answer) -> Failure:
+    """The failure without the account's secrets, which its provider may repeat (law 11)."""
+    hide = answer.seat.account.hide
+    failure.message = hide(failure.message)
+    failure.type, failure.code, failure.param = (
+        hide(word) if word else word for word in (failure.type, failure.code, failure.param)
+    )
+    return failure
+
+
+def _masked_bytes(data: bytes, answer: Answer) -> bytes:
+    """What a relayed stream ends with when its provider tells of a failure; to the byte, where no secret is in it."""
+    return answer.seat.account.hide(data.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
 
 
 def _broken(error: Exception | None) -> Failure:
