@@ -114,6 +114,7 @@ class Survivor:
         finally:
             self._count(lane, None)
         if last and isinstance(end := last[-1], Broken):
+            lanes.masked(end.failure, answer)
             text = self.write(last[:-1])
             if text:
                 out.push(text)
