@@ -44,7 +44,8 @@ class Stage:
         for place, column in (("first", COLUMNS[first]), ("second", COLUMNS[second])):
             model = f"{column.model}-{place}{mark}"
             entry = {"name": f"{place}-{name}", "provider": column.name, "models": [model]} | column.account
-            self.accounts.append(entry | self._credential(column) | {"timeouts": {"idle": 0.5}})
+            dies = place == "first" and name.startswith("hang")
+            self.accounts.append(entry | self._credential(column) | ({"timeouts": {"idle": 0.5}} if dies else {}))
             targets.append(f"{entry['provider']}/{model}")
         self.models.append({"name": name, "targets": targets, "on_break": "resume"} | more)
 
