@@ -1,5 +1,6 @@
 """Nonsense from clients: the right error in the right envelope, and the process unharmed."""
 
+import gzip
 import json
 
 import pytest
@@ -60,6 +61,21 @@ def test_a_body_above_the_limit_is_refused(http, surface, told):
     assert reply.status_code == 413
     assert is_error_of(surface, reply.json())
     assert reply.headers["x-dragoman-error"] == "too_large"
+
+
+@pytest.mark.parametrize("surface", SURFACES)
+def test_a_compressed_body_is_read_and_one_that_cannot_be_is_refused(http, surface):
+    path, body = call(surface, "m")
+    packed = gzip.compress(json.dumps(body).encode())
+    json_type = {"content-type": "application/json"}
+    reply = http.post(path, content=packed, headers=json_type | {"content-encoding": "gzip"})
+    assert reply.status_code == 200
+    assert "You said: hello" in reply.text
+    for name in ("lzma", "br"):  # nobody's, and another's
+        reply = http.post(path, content=packed, headers=json_type | {"content-encoding": name})
+        assert reply.status_code == 415
+        assert "gzip" in reply.headers["accept-encoding"]
+        assert is_error_of(surface, reply.json())
 
 
 @pytest.mark.parametrize("surface", SURFACES)

@@ -8,6 +8,7 @@ from dragoman.canon import Failure
 from dragoman.dialects.gemini.writer import ArrayStreamWriter
 from dragoman.gateway import Call, Gateway
 from dragoman.server import browsers, surfaces
+from dragoman.server.coding import ACCEPTED
 from dragoman.server.http import Request, Response, lines
 from dragoman.server.metrics import Metrics
 from dragoman.server.pages import Ask, Handler, Pages
@@ -16,7 +17,16 @@ from dragoman.server.surfaces import Surface
 _REFUSALS = {
     400: Failure(kind="bad_request", status=400, message="this is not HTTP/1.1 as we read it"),
     426: Failure(kind="bad_request", status=426, message="there is no WebSocket here: send the request over HTTP"),
-    413: Failure(kind="too_large", status=413, message="the body is larger than server.max_body_mb allows"),
+    413: Failure(
+        kind="too_large",
+        status=413,
+        message="the body is larger than server.max_body_mb allows, or swells more than prompts do",
+    ),
+    415: Failure(
+        kind="bad_request",
+        status=415,
+        message="the body is not what its content-encoding says, or that is none of " + ACCEPTED,
+    ),
     431: Failure(kind="bad_request", status=431, message="the headers are larger than 64 KiB or more than 200"),
 }
 _DRAINING = Failure(kind="draining", status=503, message="this gateway is shutting down: try again", retry_after=1)
@@ -41,7 +51,8 @@ class App:
         access = browsers.judge(request.headers, self.gateway.serving.settings)
         out.extra = access.headers
         if request.refused:
-            await _fail(out, path, _REFUSALS[request.refused])
+            extra = [("accept-encoding", ACCEPTED)] if request.refused == 415 else []
+            await _fail(out, path, _REFUSALS[request.refused], *extra)
         elif access.refused:
             await _fail(out, path, Failure(kind="forbidden", status=403, message=access.refused))
         elif method == "POST" and (surface := surfaces.find(path)) is not None:

@@ -24,14 +24,17 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 from email.utils import formatdate
 from http import HTTPStatus
-from typing import TypeAlias
+from typing import NoReturn, TypeAlias
 from urllib.parse import unquote
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 from msgspec import Struct
 
 from dragoman.gateway.call import clean
+from dragoman.server.coding import body_decoder
 from dragoman.wire.burst import Burst
+from dragoman.wire.decode import Decoder
+from dragoman.wire.errors import BodyTooLarge, BodyTruncated, BodyUndecodable, WireError
 
 log = logging.getLogger("dragoman")
 KEEP_ALIVE = 75.0  # seconds an idle connection is kept
@@ -98,6 +101,7 @@ class Connection(asyncio.Protocol):
     __slots__ = (
         "_body",
         "_busy",
+        "_decoder",
         "_head_size",
         "_in_head",
         "_last",
@@ -135,6 +139,7 @@ class Connection(asyncio.Protocol):
         self._stuck = 0.0  # when the client stopped taking its answer
         self._request = Request()
         self._body: list[bytes] = []
+        self._decoder: Decoder | None = None  # of the body that comes compressed
         self._size = 0
         self._head_size = 0
         self._url = b""
@@ -241,13 +246,26 @@ class Connection(asyncio.Protocol):
             well = version == "1.0" and b"transfer-encoding" not in request.headers
         if not well:
             self._stop(400)
+        self._decoder = self._decoding(request.headers) if b"content-encoding" in request.headers else None
         length = request.headers.get(b"content-length", b"0")
         if length.isdigit() and int(length) > self._listener.body_limit():
             self._stop(413)
         if not self._busy and version == "1.1" and request.headers.get(b"expect", b"").lower() == b"100-continue":
             self._listener.burst.write(self.transport, b"HTTP/1.1 100 Continue\r\n\r\n")
 
+    def _decoding(self, headers: dict[bytes, bytes]) -> Decoder | None:
+        waiting = sum(len(request.body) for request in self._queue)
+        try:
+            return body_decoder(headers, self._listener.body_limit() - waiting)
+        except BodyUndecodable:
+            self._stop(415)
+
     def on_body(self, body: bytes) -> None:
+        if self._decoder is not None:
+            try:
+                body = self._decoder.feed(body)
+            except WireError as error:
+                self._stop(413 if isinstance(error, BodyTooLarge) else 415)
         self._body.append(body)
         self._size += len(body)
         if self._size > self._listener.body_limit():
@@ -256,6 +274,11 @@ class Connection(asyncio.Protocol):
     def on_message_complete(self) -> None:
         if self._parser.should_upgrade():
             return  # see `_stay`
+        if self._decoder is not None:
+            try:
+                self._decoder.finish()
+            except BodyTruncated:
+                self._stop(415)
         self._reading = False
         body = self._body
         self._request.body = body[0] if len(body) == 1 else b"".join(body)
@@ -264,7 +287,7 @@ class Connection(asyncio.Protocol):
         if len(self._queue) >= PIPELINED:
             self.transport.pause_reading()
 
-    def _stop(self, status: int) -> None:
+    def _stop(self, status: int) -> NoReturn:
         """Nothing more of this request is read."""
         self._request.refused = status
         raise Refusal
