@@ -1,6 +1,7 @@
 """Law 11: after a run full of errors, no secret is in anything that was written."""
 
 import asyncio
+import json
 import logging
 import sqlite3
 from collections.abc import Iterator
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from fake_wire import Make, Recorder, Says, account, stream
+from fake_wire import CHUNKS, MESSAGE, Make, Recorder, Says, account, stream
 
 from dragoman import config
 from dragoman.access import keys as gateway_keys
@@ -59,8 +60,33 @@ def _echoing(secret: str) -> list[Says]:
         Says(pieces=[], error=ConnectFailed("refused")),
         Says(pieces=[], error=TimedOut("idle", 1, "x")),
         stream(end=b"", error=BodyTruncated("cut")),
+        *(_breaking(provider, secret) for provider in ("openai", "anthropic")),
         Says(body=b"{"),
     ]
+
+
+def _breaking(provider: str, secret: str) -> Says:
+    """A stream that tells of a failure, and the key, in its middle."""
+    told = f"Key {secret} (\u2026) is over its limit"
+    if provider == "openai":
+        said = {"message": told, "type": "server_error", "code": secret}
+        return stream([CHUNKS[0], said | {"type": "error", "error": said}], end=b"")  # as Chat and Responses tell it
+    begin = {"type": "message_start", "message": MESSAGE | {"content": [], "stop_reason": None}}
+    error = {"type": "error", "error": {"type": "overloaded_error", "message": told}}
+    pieces = [f"event: {event['type']}\ndata: {json.dumps(event)}\n\n".encode() for event in (begin, error)]
+    return Says(pieces=pieces, content_type="text/event-stream")
+
+
+@pytest.mark.parametrize("client", ["openai-chat", "anthropic", "openai-responses", "ollama"])
+@pytest.mark.parametrize("provider", ["openai", "anthropic"])
+async def test_a_failure_in_mid_stream_is_told_without_the_key(world: Make, provider: str, client: str) -> None:
+    there = world(account("a", provider), targets=[f"{provider}/x"])
+    secret = "sk-secret-of-a-0123456789"
+    there.wire.will("a", _breaking(provider, secret))
+    out = await there.ask({"max_tokens": 9, "input": "x", "stream": True}, client)
+    assert out.status == 200 and out.ended
+    assert secret.encode() not in out.body
+    assert b"is over its limit" in out.body and b"6789" in out.body
 
 
 async def test_no_secret_is_written_anywhere(world: Make, logged: list[str], tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from dragoman.dialects.dialect import Seen, StreamReader, StreamWriter
 from dragoman.dialects.fields import Malformed
 from dragoman.gateway.attempts import Answer
 from dragoman.gateway.call import JSON_TYPE, Out, Story
-from dragoman.gateway.failures import broken, gave_up, unreadable, wire_failure
+from dragoman.gateway.failures import broken, gave_up, masked, unreadable, wire_failure
 from dragoman.gateway.priming import FILTERED
 from dragoman.gateway.tap import Tap
 from dragoman.wire import reply as wire
@@ -84,7 +84,7 @@ async def relay_stream(story: Story, answer: Answer, withhold_usage: bool) -> No
     failure: Failure | None = None
     try:
         await run(lane, data, reply, out)
-        data = lane.last
+        data = lane.last if seen.failure is None else _masked_bytes(lane.last, answer)
         if seen.ended and not reply.complete:
             data += await _rest(lane.tap, answer)
     except (WireError, FrameTooLong) as error:
@@ -95,7 +95,8 @@ async def relay_stream(story: Story, answer: Answer, withhold_usage: bool) -> No
     if failure is None and not seen.ended and seen.failure is None:
         failure = broken(None)
     if failure is not None:
-        data += dialect.StreamWriter(Request(dialect=dialect.NAME)).write([Broken(failure=failure)])
+        end = Broken(failure=masked(failure, answer.seat.account.hide))
+        data += dialect.StreamWriter(Request(dialect=dialect.NAME)).write([end])
     failure = failure or seen.failure
     story.row.error = failure.kind if failure else None
     story.book()
@@ -120,7 +121,7 @@ async def convert_stream(story: Story, answer: Answer) -> None:
     finally:
         count(story, lane.usage, lane.frames)
     if last and isinstance(last[-1], Broken):
-        story.row.error = last[-1].failure.kind
+        story.row.error = masked(last[-1].failure, answer.seat.account.hide).kind
     data = writer.write(last)
     story.book()
     await out.finish(data)
@@ -264,3 +265,8 @@ async def _rest(tap: Tap, answer: Answer) -> bytes:
 def count(story: Story, usage: Usage | None, frames: int) -> None:
     """The stream's usage; where the provider told none (or was cut off), about a token a frame, marked estimated."""
     story.used(usage if usage is not None else Usage(output=frames, estimated=True))
+
+
+def _masked_bytes(data: bytes, answer: Answer) -> bytes:
+    """What a relayed stream ends with when its provider tells of a failure; to the byte, where no secret is in it."""
+    return answer.seat.account.hide(data.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
