@@ -94,7 +94,7 @@ MEANING = {
     "Server.workers": "Processes that answer; about one a core",
     "Server.tls_cert": "PEM file of the certificate chain, to serve https; with `tls_key`",
     "Server.tls_key": "PEM file of its private key",
-    "Server.max_body_mb": "Larger requests are refused with 413",
+    "Server.max_body_mb": "Larger requests are refused with 413; of compressed ones, what they are decoded to counts",
     "Server.drain_seconds": "On SIGTERM, how long running requests may take to finish",
     "Server.queue_seconds": "How long a request may wait for an account when all are busy; 0: it is refused at once",
     "Server.queue_limit": "How many may wait at a time; one more is refused with 429",

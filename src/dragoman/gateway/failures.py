@@ -1,5 +1,7 @@
 """What became of an exchange with a provider, as the client may hear of it."""
 
+from collections.abc import Callable
+
 from dragoman.canon import Failure
 from dragoman.dialects.fields import Malformed
 from dragoman.wire.errors import ConnectFailed, ProxyFailed, TimedOut, TlsFailed, WireError
@@ -21,6 +23,15 @@ def broken(error: Exception | None) -> Failure:
     else:
         message = str(error) if error else "the provider closed the stream before its end"
     return Failure(kind="stream_broken", status=502, message=message)
+
+
+def masked(failure: Failure, hide: Callable[[str], str]) -> Failure:
+    """`failure`, its words without the account's secrets, which a provider may repeat (law 11; see `Account.hide`)."""
+    failure.message = hide(failure.message)
+    failure.type, failure.code, failure.param = (
+        hide(word) if word else word for word in (failure.type, failure.code, failure.param)
+    )
+    return failure
 
 
 def gave_up(reason: str | None) -> Failure:

@@ -12,7 +12,7 @@ from dragoman.dialects.dialect import Seen, StreamReader, StreamWriter
 from dragoman.dialects.fields import Malformed
 from dragoman.gateway.attempts import Answer
 from dragoman.gateway.call import JSON_TYPE, Out, Story
-from dragoman.gateway.failures import broken, gave_up, unreadable, wire_failure
+from dragoman.gateway.failures import broken, gave_up, masked, unreadable, wire_failure
 from dragoman.gateway.priming import FILTERED
 from dragoman.gateway.tap import Tap
 from dragoman.wire import reply as wire
@@ -95,7 +95,7 @@ async def relay_stream(story: Story, answer: Answer, withhold_usage: bool) -> No
     if failure is None and not seen.ended and seen.failure is None:
         failure = broken(None)
     if failure is not None:
-        end = Broken(failure=masked(failure, answer))
+        end = Broken(failure=masked(failure, answer.seat.account.hide))
         data += dialect.StreamWriter(Request(dialect=dialect.NAME)).write([end])
     failure = failure or seen.failure
     story.row.error = failure.kind if failure else None
@@ -121,7 +121,7 @@ async def convert_stream(story: Story, answer: Answer) -> None:
     finally:
         count(story, lane.usage, lane.frames)
     if last and isinstance(last[-1], Broken):
-        story.row.error = masked(last[-1].failure, answer).kind
+        story.row.error = masked(last[-1].failure, answer.seat.account.hide).kind
     data = writer.write(last)
     story.book()
     await out.finish(data)
@@ -265,16 +265,6 @@ async def _rest(tap: Tap, answer: Answer) -> bytes:
 def count(story: Story, usage: Usage | None, frames: int) -> None:
     """The stream's usage; where the provider told none (or was cut off), about a token a frame, marked estimated."""
     story.used(usage if usage is not None else Usage(output=frames, estimated=True))
-
-
-def masked(failure: Failure, answer: Answer) -> Failure:
-    """The failure without the account's secrets, which its provider may repeat (law 11)."""
-    hide = answer.seat.account.hide
-    failure.message = hide(failure.message)
-    failure.type, failure.code, failure.param = (
-        hide(word) if word else word for word in (failure.type, failure.code, failure.param)
-    )
-    return failure
 
 
 def _masked_bytes(data: bytes, answer: Answer) -> bytes:

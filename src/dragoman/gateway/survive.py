@@ -23,7 +23,7 @@ from dragoman.gateway.ask import Ask, Outgoing, encode, unsayable
 from dragoman.gateway.attempts import Answer
 from dragoman.gateway.call import Story
 from dragoman.gateway.elsewhere import ANYWHERE
-from dragoman.gateway.failures import broken
+from dragoman.gateway.failures import broken, masked
 from dragoman.wire.errors import WireError
 from dragoman.wire.sse import FrameTooLong
 
@@ -114,7 +114,7 @@ class Survivor:
         finally:
             self._count(lane, None)
         if last and isinstance(end := last[-1], Broken):
-            lanes.masked(end.failure, answer)
+            masked(end.failure, answer.seat.account.hide)
             text = self.write(last[:-1])
             if text:
                 out.push(text)
