@@ -17,6 +17,7 @@ another account each time; no queue. Times are virtual, so the table is the same
 """
 
 import argparse
+import re
 import sys
 import time
 from collections.abc import Callable
@@ -251,7 +252,7 @@ def cost(calls: int = 20_000) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--seeds", type=int, default=10)
-    parser.add_argument("--out", type=Path)
+    parser.add_argument("--out", type=Path, help="a page whose table is replaced, as docs/POOL.md")
     parser.add_argument(
         "--cpu", action="store_true", help="only what a lease costs, of 100 accounts, when nobody waits"
     )
@@ -269,9 +270,10 @@ def main() -> None:
         for name, policy in POLICIES.items():
             lines.append(f"| {load:.0%} | {name} | {measure(policy, options.seeds, load)} |")
             sys.stdout.write(lines[-1] + "\n")
-    text = "\n".join(lines) + "\n"
     if options.out:
-        options.out.write_text(text)
+        page = options.out.read_text()
+        table = "\n".join(lines) + "\n"
+        options.out.write_text(re.sub(r"^\| demand .*\n(\|.*\n)*", lambda _: table, page, flags=re.M))
 
 
 if __name__ == "__main__":

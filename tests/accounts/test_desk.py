@@ -555,3 +555,38 @@ def test_an_operator_sees_limits_load_health_and_why_it_rests() -> None:
     assert seen.limits["requests"] == LimitView(3, 50, "declared")
     assert seat.rest and (seat.rest.state, seat.rest.kind, seat.rest.soft) == ("resting", "rate_limited", False)
     assert 19 <= seat.rest.seconds <= 21
+
+
+def test_a_burst_at_an_unknown_number_of_slots_finds_it_at_once_whatever_the_order_of_the_refusals() -> None:
+    for order in (range(3, 25), reversed(range(3, 25))):
+        desk = desk_of(Limits())
+        leases = [leased(desk.acquire(want(roster_of(desk)), T0 + i / 1000)) for i in range(25)]
+        for i in order:
+            desk.settle(leases[i], Outcome(kind="rate_limited"), T0 + 0.1)
+        for lease in leases[:3]:
+            desk.settle(lease, OK, T0 + 1)
+        seat = desk.accounts["a0"].seat("m")
+        assert (seat.parallel.whole, seat.rate.value) == (3, float("inf"))
+
+
+def test_a_retry_that_no_budget_pays_for_waits_for_one_that_is_well() -> None:
+    desk = desk_of(Limits(), Limits(max_in_flight=1), retries=RetryBudget(share=0.0, most=0.0))
+    roster = roster_of(desk)
+    for i in range(2):
+        lease = leased(desk.acquire(want(roster, T0 + i, only=frozenset({"a0"})), T0 + i))
+        desk.settle(lease, Outcome(kind="upstream_error"), T0 + i)
+    busy = leased(desk.acquire(want(roster, T0 + 5, only=frozenset({"a1"})), T0 + 5))
+    ticket = waits(desk.acquire(want(roster, T0 + 5, attempt=2), T0 + 5))
+    desk.settle(busy, OK, T0 + 6)
+    assert leased(ticket.answer).account == "a1"
+
+
+def test_what_a_retry_paid_for_ailing_accounts_is_given_back_where_it_gets_none() -> None:
+    desk = desk_of(Limits(), Limits(), retries=RetryBudget(share=0.0, most=1.0))
+    roster = roster_of(desk)
+    for i in range(2):
+        lease = leased(desk.acquire(want(roster, T0 + i, only=frozenset({"a0"})), T0 + i))
+        desk.settle(lease, Outcome(kind="upstream_error"), T0 + i)
+    for _ in range(5):
+        assert leased(desk.acquire(want(roster, T0 + 2, attempt=2), T0 + 2)).account == "a1"
+    assert desk.retries.spend() and not desk.retries.spend()

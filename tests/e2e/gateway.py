@@ -112,6 +112,11 @@ class GatewayProcess(AbstractContextManager["GatewayProcess"]):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait(15)
 
+    def children(self) -> list[int]:
+        """The processes it has started: with several workers, its steward first (none with a Redis), then they."""
+        pid = self.process.pid
+        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
     def rows(self) -> list[dict[str, Any]]:
         """What `dragoman usage --rows --json` says."""
         return [json.loads(line) for line in self.run("usage", "--rows", "--json").stdout.splitlines()]

@@ -27,7 +27,7 @@ class Scenario:
       `error`  the dialect's own error event in mid-stream (`status`, `message` say which)
 
     `split`: the body is written in pieces of so many bytes, each sent alone. `interleave`: parallel tool calls' deltas
-    take turns (openai-chat). `delay`: seconds before each frame.
+    take turns (openai-chat). `delay`: seconds before each frame, or before a body that is no stream.
     """
 
     status: int = 200

@@ -17,7 +17,8 @@ from .scenario import Scenario
 
 @dataclass
 class Request:
-    """A request as it was received. `headers` have lower-case names. `client_left`: before the reply's end."""
+    """A request as it was received. `headers` have lower-case names. `client_left`: before the reply's end. `over`: the
+    end of the reply is on its way, or never will be."""
 
     method: str
     path: str
@@ -29,6 +30,7 @@ class Request:
     key: str | None = None
     status: int | None = None
     client_left: bool = False
+    over: bool = False
     done: bool = False
 
     @property
@@ -146,7 +148,7 @@ class Server:
             request.client_left = left.done()
             raise
         finally:
-            request.done = True
+            request.over = request.done = True
             left.cancel()
             await asyncio.wait([left])  # unlike awaiting it, this does not swallow a cancellation of our own
             self._tell()
@@ -220,8 +222,12 @@ class _Sender:
         if self.reply.scenario.fault and self.reply.scenario.after:
             await self._write(body[: len(body) // 2])
             await self._strike(whole=body)
+            self.request.over = True
             await self._write(body[len(body) // 2 :])
         else:
+            if self.reply.scenario.delay:
+                await self._pause(self.reply.scenario.delay)
+            self.request.over = True
             await self._write(body)
 
     async def _stream(self, frames: list[bytes]) -> None:
@@ -232,6 +238,7 @@ class _Sender:
                 break
             if scenario.delay:
                 await self._pause(scenario.delay)
+            self.request.over = i == len(frames) - 1
             for piece in _pieces(frame, scenario.split):
                 await self._write(b"%x\r\n%b\r\n" % (len(piece), piece))
         self.writer.write(b"0\r\n\r\n")

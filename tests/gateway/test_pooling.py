@@ -202,3 +202,11 @@ async def test_a_name_of_any_length_keeps_a_conversation_together_and_costs_litt
     tiers = there.gateway.serving.directory.find("m").tiers
     (tier,) = there.gateway.serving.pool.line_up(tiers).roster.tiers
     assert all(len(key) < 200 for key in tier._homes)
+
+
+async def test_model_names_that_clients_make_up_leave_little_behind(world: Make):
+    """Memory grows for days (litellm#12685, #27954)."""
+    there = world("a")
+    for i in range(2500):
+        assert (await there.ask(CHAT | {"model": f"openai/made-up-{i}"})).status == 200
+    assert len(there.account("a").seats) <= 1001

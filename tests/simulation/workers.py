@@ -14,6 +14,7 @@ from simulation.upstream import Said
 
 SPACING = 0.002  # seconds between two reports of a worker
 LOOK = 0.1  # seconds after which a worker looks whether there is something to say
+LEASE = 60.0  # seconds after which a dead holder's lease expires
 FENCE = 3.0  # seconds without an answer after which a worker takes the steward to be away
 
 
@@ -32,7 +33,7 @@ class Worker(PoolPolicy):
     """One process: a desk, and its side of the shares."""
 
     def __init__(self, fleet: Fleet, name: str, house: "Workers", count: int, rank: int) -> None:
-        super().__init__(fleet, checked=False, shared=True)
+        super().__init__(fleet, checked=False, lease_seconds=LEASE, shared=True)
         self.name = name
         self.house = house
         self.alive = True
@@ -110,6 +111,7 @@ class Workers:
         self.count = count
         self.workers: list[Worker] = []
         self._names = 0
+        self._last = fleet.now
         for rank in range(count):
             self.workers.append(self._worker(rank))
         for at, which in troubles.crashes:
@@ -123,7 +125,11 @@ class Workers:
         return Worker(self.fleet, f"w{self._names}", self, self.count, rank)
 
     def busy(self) -> bool:
-        return any(job.result is None for job in self.fleet.plan.jobs)
+        """Workers say that they live as long as there is anything to serve, and until the last lease of a dead holder
+        has expired."""
+        if any(job.result is None for job in self.fleet.plan.jobs):
+            self._last = self.fleet.now
+        return self.fleet.now < self._last + 2 * LEASE
 
     def delay(self) -> float:
         return self.troubles.latency * self.rng.uniform(0.5, 3)
@@ -163,8 +169,11 @@ class Workers:
         self.workers[which] = self._worker(which)
 
     def check(self) -> None:
-        """The parts of a limit are never more than the whole, whoever holds them."""
+        """The parts of a limit are never more than the whole, whoever holds them. (A steward that comes back with an
+        old memory takes workers for dead first, and counts what they had beside what they have.)"""
         now = self.fleet.now
+        if self.troubles.away and not self.troubles.empty:
+            return
         for name, group in self.steward.groups.items():
             for key, limit in group.limits.items():
                 parts = [part for part in limit.parts.values() if part.until < 0 or part.until > now]

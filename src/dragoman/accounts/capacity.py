@@ -129,6 +129,10 @@ class AccountCapacity:
             seat = self.seats[model] = SeatCapacity(self, model, self.spec.models.get(model, Limits()))
         return seat
 
+    def forget(self, now: float) -> None:
+        """Drops the models of which nothing is known that is worth keeping: clients make up names."""
+        self.seats = {model: seat for model, seat in self.seats.items() if model in self.spec.models or seat.known(now)}
+
     def grant(self, slots: float) -> None:
         """This worker's share of the slots is another from now on."""
         self.share = slots
@@ -294,6 +298,11 @@ class SeatCapacity:
             return None
         return needs if lacks else None
 
+    def known(self, now: float) -> bool:
+        """Whether there is anything to remember: calls under way, a rest, a limit."""
+        limited = min(self.parallel.value, self.rate.value, self.volume.value) < NEVER
+        return bool(self.in_flight) or limited or self.claim is not None or self.cooldown.opens(now) > now
+
     def wakes(self) -> bool:
         """Whether the next call is a probe."""
         return bool(self.cooldown.state or self.account.cooldown.state or self.account.host.cooldown.state)
@@ -332,6 +341,7 @@ class SeatCapacity:
 
     def take(self, lease: Lease, now: float) -> None:
         account, tokens = self.account, lease.tokens
+        lease.beside = self.in_flight
         self.in_flight += 1
         account.in_flight += 1
         self.requests.take(1, now)
@@ -425,7 +435,7 @@ class SeatCapacity:
     def accepted(self, lease: Lease) -> None:
         """The provider took a call: what is under way is no more than it takes."""
         others, best = self.others, self._best
-        used = (self.in_flight + others[0], self.requests.used + others[1], self.tokens.used + others[2])
+        used = (lease.beside + 1 + others[0], self.requests.used + others[1], self.tokens.used + others[2])
         for i in (0, 1, 2):
             if used[i] > best[i]:  # noqa: PLR1730 - a call of max costs more than all the rest
                 best[i] = used[i]
@@ -448,16 +458,21 @@ class SeatCapacity:
         self.tokens.room(1, now)
         others = self.others
         used = (
-            self.in_flight - 1.0 + others[0], self.requests.used - 1 + others[1],
-            self.tokens.used - lease.tokens + others[2],
+            (lease.beside or self.in_flight - 1) + others[0],  # requests overtake each other on the way
+            self.requests.used - 1 + others[1], self.tokens.used - lease.tokens + others[2],
         )  # fmt: skip
+        if limited in (None, "concurrency") and self.parallel.late(lease.at):
+            if used[0] >= max(1, _FAR * self._best[0]):  # of a burst, the first that was one too many tells most
+                self.parallel.lowered(used[0])
+                self.learned()
+            return
         shares = [taken / best if best else 1.0 for taken, best in zip(used, self._best, strict=True)]
-        bar = _FAR if limited else max(0.97 * max(shares), _FAR)
+        bar = _FAR if limited else max(0.97 * max(shares[1:]), _FAR)
         keeps = (1.0 if limited is None else 0.9, 0.95, 0.95)  # what was under way beside it is known to be taken
         ceilings = {"concurrency": self.parallel, "requests": self.rate, "tokens": self.volume}
         blamed = False
         for at, (name, ceiling) in enumerate(ceilings.items()):
-            if not blamed and limited in (None, name) and used[at] >= 1 and shares[at] >= bar:
+            if not blamed and limited in (None, name) and used[at] >= 1 and shares[at] >= (bar if at else _FAR):
                 if limited is None and used[at] < _FAR * ceiling.most < NEVER:
                     continue  # it is declared or told, and far away
                 blamed = True

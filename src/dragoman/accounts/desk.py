@@ -144,6 +144,11 @@ class Desk:
         self._dirty.update(account for name in names if (account := self.accounts.get(name)) is not None)
         self._advance(now)
 
+    def forget(self, now: float) -> None:
+        """Drops what is known of models that are as good as new. Make all rosters anew after it."""
+        for account in self.accounts.values():
+            account.forget(now)
+
     def roster(self, tiers: Sequence[Sequence[Candidate]]) -> Roster:
         """Who can serve a model, in order of preference. Keep it: it remembers, and those who wait with the same roster
         stand in one line. Candidates of unknown accounts are left out."""
@@ -166,11 +171,29 @@ class Desk:
         if want.attempt == 1:
             self.retries.earn()
             self.hedges.earn()
+        elif (affordable := self._affordable(want)) is not None:
+            want = affordable
+        else:
+            return Refused("retry_budget", None, rests(want, now))
         if not self.queue.waiting:
             seat = want.roster.place(want, now, None, self._draw)
             if seat is not None:
                 return self._grant(seat, want, now)
-        return self._wait_or_not(want, now)
+        answer = self._wait_or_not(want, now)
+        if want.paid and type(answer) is Refused:
+            self.retries.refund()
+        return answer
+
+    def _affordable(self, want: Want) -> Want | None:
+        """A further attempt pays, beforehand, for the ailing seats that it may get. Where it can't, it is one for those
+        that are well, and waits for them; None where there are none."""
+        seats = [seat for seat in want.roster.seats if allowed(seat, want) and seat.account.serving]
+        ailing = [(seat.account.name, seat.model) for seat in seats if seat.health.success < SUSPECT]
+        if not ailing:
+            return want
+        if self.retries.spend():
+            return msgspec.structs.replace(want, paid=True)
+        return msgspec.structs.replace(want, avoid=want.avoid.union(ailing)) if len(ailing) < len(seats) else None
 
     def _wait_or_not(self, want: Want, now: float) -> Lease | Ticket | Refused:
         self._expire(now)
@@ -274,6 +297,8 @@ class Desk:
     def cancel(self, ticket: Ticket, now: float) -> None:
         """Whoever waited has left. Was it granted already, the lease is given back unused."""
         if ticket.phase is Waiting.WAITING:
+            if ticket.want.paid:
+                self.retries.refund()
             self._end(ticket, Waiting.CANCELLED, None, now)
         elif isinstance(ticket.answer, Lease):
             self.settle(ticket.answer, Outcome(dropped=True, sent=False), now)
@@ -300,13 +325,9 @@ class Desk:
 
     # -- inside -------------------------------------------------------------------------------------------------------
 
-    def _grant(self, seat: SeatCapacity, want: Want, now: float) -> Lease | Refused:
-        if want.attempt > 1 and seat.health.success < SUSPECT and not self.retries.spend():
-            well = [s for s in want.roster.seats if allowed(s, want) and s.health.success >= SUSPECT]
-            free = next((s for s in well if s.fits(want, now, None) == 2), None)
-            if free is None:
-                return Refused("retry_budget", None, rests(want, now))
-            seat = free
+    def _grant(self, seat: SeatCapacity, want: Want, now: float) -> Lease:
+        if want.paid and seat.health.success >= SUSPECT:
+            self.retries.refund()
         number = next(self._numbers)
         lease = self._leases[number] = Lease(number, seat, want, now, now + self._lease_seconds)
         seat.take(lease, now)
@@ -418,6 +439,8 @@ class Desk:
         if lane.claim is not None and lane.first() is ticket:
             self._unclaim(lane)
         self.queue.leave(ticket, phase, answer)
+        if phase is Waiting.REFUSED and ticket.want.paid:
+            self.retries.refund()
         if phase is not Waiting.CANCELLED:
             self._answered.append(ticket)
 
@@ -467,8 +490,7 @@ class Desk:
         want, among = ticket.want, None if lane.fresh else dirty
         seat = want.roster.place(want, now, ticket.order, self._draw, among)
         if seat is not None:
-            answer = self._grant(seat, want, now)
-            self._leave(ticket, Waiting.GRANTED if isinstance(answer, Lease) else Waiting.REFUSED, answer)
+            self._leave(ticket, Waiting.GRANTED, self._grant(seat, want, now))
             return True
         self._not_yet(lane, ticket, among, now)
         return False

@@ -32,7 +32,7 @@ class Want(Struct, kw_only=True):
     `deadline`: until when it may wait. `tenant`: whose it is, for fairness. `priority`: a lower number goes first.
     `affinity`: what keeps its conversation at one account. `only`: the accounts that alone can read what the
     conversation carries. `prefer`: the account an operator pinned it to. `avoid`: what was tried. `attempt`: 1 for the
-    first. `patient`: whether it may wait (a hedge may not).
+    first. `patient`: whether it may wait (a hedge may not). `paid`: it may go to ailing accounts (the desk's own word).
     """
 
     roster: "Roster"
@@ -47,6 +47,7 @@ class Want(Struct, kw_only=True):
     avoid: frozenset[Attempted] = frozenset()
     attempt: int = 1
     patient: bool = True
+    paid: bool = False
 
 
 class Phase(Enum):
@@ -63,6 +64,7 @@ class Lease:
     __slots__ = (
         "at",
         "began",
+        "beside",
         "cost",
         "entries",
         "expires",
@@ -84,6 +86,7 @@ class Lease:
         self.tokens = want.input_tokens + want.output_tokens
         self.cost = 0
         self.began = False
+        self.beside = 0  # others under way at its seat when it was made
         self.phase = Phase.HELD
         self.entries: list[tuple[Window, list[float]]] = []  # the token windows it counts in
         self.probes: tuple[Cooldown, ...] = ()  # the rests whose probe it is

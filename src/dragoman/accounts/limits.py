@@ -142,6 +142,15 @@ class Ceiling:
             self._since, self._calm, self.cut = now, 0, True
             self.value = min(self.value, max(1.0, used * keep))
 
+    def late(self, began: float) -> bool:
+        """Whether a call made then was on its way when the ceiling was lowered."""
+        return began < self._since
+
+    def lowered(self, used: float) -> None:
+        """A call that was on its way says that even so many were too many."""
+        if used < self.value:
+            self.value, self.cut = used, True
+
     def accepted(self, used: float, step: float) -> None:
         """The provider took a call at `used`: where that is near the ceiling, it rises by `step`."""
         if self.value < self.most and used >= 0.8 * self.whole:

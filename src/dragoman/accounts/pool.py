@@ -20,7 +20,7 @@ from dragoman.local.engine import Engine
 from dragoman.local.model import chosen
 
 Tiers = tuple[tuple[Target, ...], ...]
-_MOST = 10_000  # line-ups kept
+_MOST = 1000  # line-ups kept
 _FIRST_OUTPUT = 200.0  # tokens an answer is taken to have, until answers have come
 
 
@@ -112,6 +112,7 @@ class Pool:
         if line_up is None:
             if len(self._line_ups) >= _MOST:
                 self._line_ups.clear()
+                self.leases.desk.forget(self.leases.now())
             line_up = self._line_ups[id(tiers)] = self._new_line_up(tiers)
         return line_up
 

@@ -19,6 +19,7 @@ from dragoman.accounts.capacity import AccountCapacity, Order, SeatCapacity
 from dragoman.accounts.lease import Attempted, Lease, Refused, Want
 from dragoman.accounts.limits import NEVER
 
+_TENANTS = 1000  # whose turns are remembered before those that wait no more are forgotten
 _TOKENS = 1000.0  # that cost as much of a tenant's turn as one request more
 
 
@@ -99,6 +100,7 @@ class Queue:
         self.waiting = 0
         self._virtual = 0.0
         self._finish: dict[tuple[int, str], float] = {}  # by priority and tenant
+        self._most = _TENANTS
         self._of_tenant: dict[str, int] = {}
         self._of_line: dict[LineKey, int] = {}
         self._deadlines: list[tuple[float, int, Ticket]] = []
@@ -115,6 +117,9 @@ class Queue:
         number = next(self._count)
         turn = (want.priority, want.tenant)
         start = max(self._virtual, self._finish.get(turn, 0.0))
+        if len(self._finish) >= self._most:  # who waits no more may come as if new
+            self._finish = {turn: finish for turn, finish in self._finish.items() if turn[1] in self._of_tenant}
+            self._most = max(_TENANTS, 2 * len(self._finish))
         self._finish[turn] = start + 1 + (want.input_tokens + want.output_tokens) / _TOKENS
         ticket = Ticket(want, (want.priority, start, number), lane, now)
         if lane.waiting == 0 or (first := lane.first()) is None or ticket.order < first.order:

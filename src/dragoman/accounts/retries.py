@@ -26,3 +26,7 @@ class RetryBudget:
             return False
         self._left -= 1
         return True
+
+    def refund(self) -> None:
+        """What was paid for was not used."""
+        self._left = min(self.most, self._left + 1)

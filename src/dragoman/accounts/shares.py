@@ -51,7 +51,7 @@ class _Shared:
         self.at = 0.0  # when it was last reported
         self.new = True
         self.gone = False  # no more in use: nothing is held but what is used up
-        self.shape: tuple[float, ...] = ()
+        self.shape: tuple[object, ...] = ()
 
     def urgent(self, claims: list[Claim], now: float) -> bool:
         return (
@@ -150,9 +150,9 @@ class Shares:
         for name, account in self.desk.accounts.items():
             group = self._group(f"account|{name}", account)
             found.add(f"account|{name}")
-            shape = (len(account.seats), now // 86400, account.declared)
+            shape = (len(account.seats), next(reversed(account.seats), ""), now // 86400, account.declared)
             if shape != group.shape:
-                if group.shape and group.shape[2] != account.declared:
+                if group.shape and group.shape[3] != account.declared:
                     account.give_up()  # again: an answer may have come since that was of the old limits
                 group.shape, group.new = shape, True
                 group.meters = meters(account, now, group.meters)

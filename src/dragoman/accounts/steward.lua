@@ -2,7 +2,7 @@
 -- KEYS[1]: the prefix of all keys. ARGV[1]: a Report (MessagePack). ARGV[2]: the time, for tests; else it is Redis' own.
 -- Returns a Reply (MessagePack). Who had better report at once is also told on the channel <prefix>poke:<worker>.
 
-local TTL, QUIET, FORGET, NEWS = 4, 1, 40 * 86400, 600
+local TTL, QUIET, FORGET, IDLE, NEWS = 4, 1, 40 * 86400, 600, 600
 local SLOTS, MONEY = 0, 2
 local GHOST = {[0] = 0, [1] = 60, [2] = 3600}
 local PREFIX = KEYS[1]
@@ -36,6 +36,14 @@ local workers = load('workers', {})
 local groups, poke, count = {}, {}, 0
 for _ in pairs(workers) do count = count + 1 end
 
+local function whole_of(limit)
+  if limit.learned < 0 then return limit.most end
+  local learned = limit.learned
+  if limit.kind ~= MONEY then learned = math.max(1, math.floor(learned)) end
+  if limit.most < 0 then return learned end
+  return math.min(limit.most, learned)
+end
+
 local function group_of(name)
   local group = groups[name]
   if not group then
@@ -49,17 +57,9 @@ local function group_of(name)
         limit.parts[worker] = nil
       end
     end
-    if limit.at + FORGET < now then group.limits[key] = nil end
+    if limit.at + (whole_of(limit) >= 0 and FORGET or IDLE) < now then group.limits[key] = nil end
   end
   return group
-end
-
-local function whole_of(limit)
-  if limit.learned < 0 then return limit.most end
-  local learned = limit.learned
-  if limit.kind ~= MONEY then learned = math.max(1, math.floor(learned)) end
-  if limit.most < 0 then return learned end
-  return math.min(limit.most, learned)
 end
 
 local function used_of(limit)

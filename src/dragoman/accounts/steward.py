@@ -29,8 +29,8 @@ By how much a limit may be exceeded nevertheless, by all workers together:
 - what is learned falls below what is held: until the next report of each worker, a tenth of a second under load;
 - a worker that cannot reach a steward that lives, and whose policy is to go on alone: by its even part, the whole
   divided by the number of workers; without a steward, calls in flight that last longer than a minute: by those;
-- a steward that loses its memory in the same seconds in which a worker dies: by what that one used in the last minute,
-  or spent and had not booked;
+- a steward that loses its memory within a minute of a worker's death: by what that one used in the last minute, or
+  spent and had not booked;
 - what a provider says is left of its own windows, each worker takes for itself, for its part of the last minute's use:
   until its next answer says the same.
 """
@@ -44,6 +44,7 @@ TTL = 4.0  # seconds without a word after which a worker is dead
 QUIET = 1.0
 GHOST = {SLOTS: 0.0, RATE: 60.0, MONEY: 3600.0}  # seconds that a dead worker's part stays its own
 FORGET = 40 * 86400.0  # seconds after which a limit nobody spoke of is forgotten
+IDLE = 600.0  # the same, where no bound is known of it
 NEWS = 600.0  # seconds after its end that a rest is still told
 
 
@@ -247,7 +248,7 @@ class Steward:
                 if 0 <= part.until <= now:
                     limit.gone += part.held if limit.kind == MONEY else 0
                     del limit.parts[worker]
-            if limit.at + FORGET < now:
+            if limit.at + (FORGET if limit.whole >= 0 else IDLE) < now:
                 del group.limits[key]
         return group
 

@@ -20,7 +20,7 @@ from dragoman.catalog.directory import Model
 from dragoman.catalog.providers import Provider
 from dragoman.gateway.ask import Asking, Outgoing, put
 from dragoman.gateway.call import PIN, Story
-from dragoman.gateway.elsewhere import ANYWHERE, closed
+from dragoman.gateway.elsewhere import ANYWHERE, REFUSED, closed
 from dragoman.gateway.failures import wire_failure
 from dragoman.gateway.hedging import Late, race
 from dragoman.gateway.priming import prime
@@ -31,7 +31,8 @@ from dragoman.wire.reply import Reply
 
 log = logging.getLogger("dragoman")
 ERROR_BODY_LIMIT = 1024 * 1024
-MOST = 8  # attempts for one call
+MOST = 8  # attempts for one call that fail
+MOST_REFUSED = 32  # those included that a busy provider refused: the rests after these, and patience, end them sooner
 _NO_HEADERS: dict[bytes, bytes] = {}
 _PASSED_ON = frozenset(
     (
@@ -164,6 +165,7 @@ class Attempts:
         line_up = pool.line_up(model.tiers)
         want = self._want(ask, model, line_up, story)
         failures: list[Failure] = []
+        failed = 0
         while True:
             lease = pool.leases.acquire(want)
             if isinstance(lease, Ticket):
@@ -192,11 +194,12 @@ class Attempts:
                             deadline = pool.leases.now() + self._patience
                             want = msgspec.structs.replace(want, deadline=deadline, affinity=None)
                 failures.append(result)
+                failed += result.kind not in REFUSED
                 avoid = closed(result, at.seat, line_up, model, ask.resuming)
                 if avoid is None:
                     raise Failed(result)
                 want = msgspec.structs.replace(want, avoid=want.avoid | avoid, attempt=want.attempt + 1)
-            if want.attempt > MOST:
+            if failed >= MOST or want.attempt > MOST_REFUSED:
                 raise Failed(self._most_telling(failures, None))
 
     async def _hedged(self, trial: "_Trial", first: Place, after: float) -> list[tuple[Place, Answer | Failure]]:

@@ -24,13 +24,13 @@ ANYWHERE = frozenset({
     "unauthorized", "forbidden", "budget_spent", "unknown_model", "not_found", "rate_limited", "overloaded",
     "upstream_error", "upstream_timeout", "timeout", "method_not_allowed", "unreachable", "stream_broken",
 })  # fmt: skip
-_HARD = frozenset({"rate_limited", "overloaded"})  # nothing goes to a seat that rests for these: no need to avoid it
+REFUSED = frozenset({"rate_limited", "overloaded"})  # nothing goes to a seat that rests for these: no need to avoid it
 
 
 def closed(failure: Failure, seat: Seat, line_up: LineUp, model: Model, resuming: bool) -> frozenset[Attempted] | None:
     """The seats that are not to be tried after `failure` at `seat`, beyond those that were before; None: all."""
     kind = failure.kind
-    if kind in _HARD:
+    if kind in REFUSED:
         return frozenset()
     here = frozenset({(seat.account.name, seat.target.model)})
     if kind in ANYWHERE:
