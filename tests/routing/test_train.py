@@ -67,6 +67,14 @@ def test_on_an_unknown_category_the_best_single_model_stays() -> None:
     assert best == max(means, key=means.__getitem__)
 
 
+def test_a_small_lead_over_the_best_single_model_is_not_believed_where_the_category_is_not_told() -> None:
+    quality = [0.60, 0.65, 0.595, 0.3]
+    kept = predictor._cautious(quality, 0, 0.1)
+    assert kept[0] > kept[1] > kept[2] > kept[3]
+    sure = predictor._cautious(quality, 0, 0.01)
+    assert sure[1] > sure[0] > sure[2]
+
+
 @settings(deadline=None)
 @given(st.text(max_size=200))
 def test_estimates_are_in_bounds_and_blind_to_white_space(prompt: str) -> None:

@@ -19,6 +19,9 @@ MOST_REMEMBERED = 256  # sets of models whose places are kept
 
 
 SHARPNESS = 6.0  # of the guess of a category
+CAUTION, MORE_CAUTION = 0.1, 0.5  # of quality: how far the best single model must be beaten where the category is not
+# told; and how much further if the query is entirely novel
+BEHIND = 0.02  # of quality: where those end up that do not
 VOICES = ("meaning and form", "words", "category, guessed")
 """What speaks for a model's quality. An artifact's `weights` say how much each is believed, first of what all models
 share and then of what sets them apart, in three rows: category told, category guessed, query strange."""
@@ -61,6 +64,7 @@ class _Heads(NamedTuple):
     effects: "NDArray[Any]"
     spread: "NDArray[Any]"
     lengths: list[bool] | None
+    best: int
 
 
 class Trained:
@@ -115,18 +119,20 @@ class Trained:
             found[count:] += self._said(reading.buckets, heads.words, heads.mix)
         if told >= 0:
             found += heads.effects[told]
-            quality = found[count:]
+            quality = found[count:].tolist()
         else:
             if len(task.categories) > 1:
                 found[: 3 * count] += guess(found[3 * count :]) @ heads.effects
-            quality = found[count : 2 * count] + novelty * found[2 * count : 3 * count]
-        quality = np.minimum(np.maximum(quality, 0.0), 1.0)
+            quality = (found[count : 2 * count] + novelty * found[2 * count : 3 * count]).tolist()
+            if count > 1:
+                quality = _cautious(quality, heads.best, CAUTION + MORE_CAUTION * novelty)
+        quality = [min(1.0, max(0.0, one)) for one in quality]
         spread = heads.spread * (1 + 2 * novelty)
         tokens: Sequence[float | None] = [None] * count
         if heads.lengths is not None:
             lengths = np.exp(np.minimum(found[:count], 12.0)).tolist()
             tokens = [many if sure else None for many, sure in zip(lengths, heads.lengths, strict=True)]
-        candidates = dict(zip(heads.names, map(Estimate, quality.tolist(), spread.tolist(), tokens), strict=True))
+        candidates = dict(zip(heads.names, map(Estimate, quality, spread.tolist(), tokens), strict=True))
         return self._whole(query, models, Estimates(novelty, candidates))
 
     def _whole(self, query: Query, models: Sequence[str], found: Estimates) -> Estimates:
@@ -161,7 +167,7 @@ class Trained:
         """What words and pairs say."""
         import numpy as np
 
-        total = np.add.reduce(words.take(buckets, 0))
+        total = np.ones(len(buckets), np.float32) @ words.take(buckets, 0)  # faster than a sum
         total *= float(total[-1] + 1e-12) ** -0.5
         return np.asarray(total[:-1] @ mix)
 
@@ -215,6 +221,7 @@ class Trained:
             effects=np.concatenate((length_effects if told else length_effects[:-1], *effect), axis=1),
             spread=get(f"{key}.spread")[at],
             lengths=known if any(known) else None,
+            best=int(get(f"{key}.base")[at].argmax()) if at else 0,
         )
 
     def _weighed(self, key: str) -> "NDArray[Any]":
@@ -226,6 +233,23 @@ class Trained:
             table = self._arrays[f"{key}.words"] * rarity
             self._words[key] = np.ascontiguousarray(np.concatenate((table, rarity**2), axis=1), np.float32)
         return self._words[key]
+
+
+def _cautious(quality: list[float], best: int, margin: float) -> list[float]:
+    """Whoever is said to beat the model that is best in the mean must do so by more than `margin`; else it is put just
+    behind. Order is kept but for that one model."""
+    top = quality[best]
+    slope = BEHIND / (margin + BEHIND)
+    kept = [
+        one - margin
+        if one > top + margin
+        else top + (one - top + BEHIND) * slope - BEHIND
+        if one > top - BEHIND
+        else one
+        for one in quality
+    ]
+    kept[best] = top
+    return kept
 
 
 def guess(scores: "NDArray[Any]") -> "NDArray[Any]":
