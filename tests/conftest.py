@@ -12,7 +12,8 @@ from services import database, postgres, postgres_server, redis, redis_server, s
 
 __all__ = ["database", "postgres", "postgres_server", "redis", "redis_server", "shared_redis"]  # see `services`
 
-hypothesis.settings.register_profile("any", deadline=None)  # how fast the machine is says nothing of right or wrong
+# how fast the machine is says nothing of right or wrong
+hypothesis.settings.register_profile("any", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("any")
 
 
