@@ -6,10 +6,11 @@ import logging
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 import pytest
-from fake_wire import CHUNKS, MESSAGE, Make, Recorder, Says, account, stream
+from fake_wire import CHUNKS, MESSAGE, Make, Recorder, Says, World, account, stream
 
 from dragoman import config
 from dragoman.access import keys as gateway_keys
@@ -79,8 +80,12 @@ def _breaking(provider: str, secret: str) -> Says:
 
 @pytest.mark.parametrize("client", ["openai-chat", "anthropic", "openai-responses", "ollama"])
 @pytest.mark.parametrize("provider", ["openai", "anthropic"])
-async def test_a_failure_in_mid_stream_is_told_without_the_key(world: Make, provider: str, client: str) -> None:
-    there = world(account("a", provider), targets=[f"{provider}/x"])
+@pytest.mark.parametrize("policy", ["error", "resume"])
+async def test_a_failure_in_mid_stream_is_told_without_the_key(
+    tmp_path: Path, provider: str, client: str, policy: Literal["error", "resume"]
+) -> None:
+    model = config.Model(name="m", targets=[f"{provider}/x"], on_break=policy)
+    there = World(tmp_path, [account("a", provider)], [model])
     secret = "sk-secret-of-a-0123456789"
     there.wire.will("a", _breaking(provider, secret))
     out = await there.ask({"max_tokens": 9, "input": "x", "stream": True}, client)
