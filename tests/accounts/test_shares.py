@@ -9,6 +9,7 @@ from dragoman.access.limits import Limiter, Refused, Short
 from dragoman.access.principal import Principal
 from dragoman.accounts.capacity import AccountSpec
 from dragoman.accounts.desk import Candidate, Desk
+from dragoman.accounts import lease as given
 from dragoman.accounts.lease import Lease, Outcome, Want
 from dragoman.accounts.limits import Limits
 from dragoman.accounts.queue import Ticket
@@ -185,6 +186,17 @@ def test_alone_the_parts_are_exact_and_the_remainder_is_the_first_ones() -> None
         worker.shares.away(house.now + 100, degrade=True)
     assert [(w.holds("slots"), w.holds("requests")) for w in house.workers] == [(3, 4), (2, 3)]
     assert sum(w.holds("day") for w in house.workers) <= 100
+
+
+def test_without_a_steward_who_refuses_turns_away_those_that_wait_too() -> None:
+    house = House(1, Limits(max_in_flight=1))
+    house.talk()
+    (worker,) = house.workers
+    worker.ask()
+    ticket = worker.ask()
+    assert isinstance(ticket, Ticket)
+    worker.shares.away(house.now, degrade=False)
+    assert isinstance(ticket.answer, given.Refused) and ticket.answer.why == "away"
 
 
 def test_a_worker_that_was_away_too_long_keeps_only_what_it_uses() -> None:

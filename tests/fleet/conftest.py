@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 
-from accounts.conftest import redis_server
 from fakes import Fake, start
 from fleet.crowd import Client
 
@@ -36,6 +35,3 @@ async def client() -> AsyncIterator[Callable[..., Client]]:
     yield make
     for one in made:
         await one.close()
-
-
-__all__ = ["redis_server"]

@@ -16,7 +16,7 @@ from fleet.quota import Quota
 
 async def test_workers_split_limits_exactly(openai, client):
     quota = Quota(slots=4, rpm=50, seconds=0.005)
-    server = {"workers": 3, "queue_seconds": 8}
+    server = {"workers": 3, "queue_seconds": 4}
     with GatewayProcess(server=server, accounts=[enforced(openai, 0, quota)], models=[MODEL]) as gateway:
         programs = [client(gateway) for _ in range(9)]
         heard = await crowd(programs, 90)

@@ -303,6 +303,12 @@ class Desk:
         elif isinstance(ticket.answer, Lease):
             self.settle(ticket.answer, Outcome(dropped=True, sent=False), now)
 
+    def turn_away(self) -> None:
+        """Refuses all who wait: nobody divides the shared limits."""
+        for lane in list(self.queue.lanes.values()):
+            for ticket in lane.tickets():
+                self._leave(ticket, Waiting.REFUSED, Refused("away"))
+
     def tick(self, now: float) -> None:
         """What time alone changes: leases expire, deadlines come, rests end, windows slide."""
         self._expire(now)

@@ -21,6 +21,7 @@ Why: TypeAlias = Literal[
     "hopeless",  # those that wait before it take longer than the want may wait
     "full",  # the queue is at its limit
     "late",  # its deadline came while it waited
+    "away",  # nobody divides the shared limits, and nothing may be used until somebody does
     "busy",  # nothing is free at once, and the want is not one to wait
     "retry_budget",  # only ailing accounts are left, and retries there have had their share of the traffic
 ]

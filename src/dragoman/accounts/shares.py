@@ -243,7 +243,7 @@ class Shares:
         """There is no steward, for so long that it may think this worker dead. Where that means to `degrade`, every
         worker goes on with an even part of each limit, the remainder being the first ones'. What it holds above that is
         given up now; what it holds below, it takes when all have done so (at once, where it never reached a steward).
-        Money is no more than was granted. Else, nothing may be used. Call it now and then."""
+        Money is no more than was granted. Else, nothing may be used, and who waits is refused. Call it now and then."""
         self._away = now if self._away is None else self._away
         self._gather(now)
         for group in self._groups.values():
@@ -256,6 +256,8 @@ class Shares:
                 if now - self._away >= SETTLED or not self._run or part < meter.holder.share:
                     meter.holder.grant(part)
         self._granted(self._groups, now)
+        if not degrade:
+            self.desk.turn_away()
 
     def look(self, now: float) -> None:
         """Serves those for whom time has made room in the share."""

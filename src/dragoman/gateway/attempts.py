@@ -363,6 +363,8 @@ class Attempts:
         """Why nobody takes the call, as the client may hear it. `only`: who could have."""
         if failures:
             return self._most_telling(failures, refused.retry_after)
+        if refused.why == "away":
+            return away()
         if not line_up.seats:
             names = ", ".join(target.name for target in targets(model.tiers))
             return Failure(
@@ -456,3 +458,13 @@ def _timeouts(levels: Sequence[config.Timeouts], last: bool) -> tuple[Timeouts, 
     if last and not explicit:
         first = total
     return Timeouts(connect=connect, first_byte=first, idle=idle, total=total), not (last or explicit)
+
+
+def away() -> Failure:
+    """What a client hears where workers share limits that nobody divides now, and are to refuse then."""
+    return Failure(
+        kind="overloaded",
+        status=503,
+        message="the store of the shared limits can't be reached, and state.shared_fallback is refuse: try again",
+        retry_after=1,
+    )

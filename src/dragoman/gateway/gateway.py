@@ -23,6 +23,7 @@ from dragoman.accounts.shared import Shared
 from dragoman.accounts.shares import Shares
 from dragoman.canon import Failed, Failure
 from dragoman.dialects.fields import Malformed
+from dragoman.gateway.attempts import away
 from dragoman.gateway.call import PIN, Call, Out, Story
 from dragoman.gateway.count import count
 from dragoman.gateway.embed import embed
@@ -144,7 +145,7 @@ class Gateway:
             if principal.budget is not None:
                 story.reserve = self._reserve
         if self.shared is not None and self.shared.refuses:
-            raise Failed(_AWAY)
+            raise Failed(away())
         if PIN in story.call.headers and not self.sees_all(principal):
             message = f"{PIN.decode()} is for admin keys: leave it out, or send one"
             raise Failed(Failure(kind="forbidden", status=403, message=message))
@@ -220,14 +221,6 @@ class Gateway:
 
 Work: TypeAlias = Callable[[Serving, Story], Awaitable[None]]
 WORK: dict[str, Work] = {"generate": generate, "embed": embed, "count": count}  # by `Call.op`; others: `relay`
-
-
-_AWAY = Failure(
-    kind="overloaded",
-    status=503,
-    message="the store of the shared limits can't be reached, and state.shared_fallback is refuse: try again",
-    retry_after=1,
-)
 
 
 def _sum(costs: list[int | None]) -> int | None:
