@@ -58,7 +58,7 @@ class Rule(Struct, frozen=True):
 
 RULES: dict[str, Rule] = {
     "rate_limited": Rule("model", 1.0, 60.0, told=True, health=False),
-    "overloaded": Rule("model", 2.0, 30.0, told=True, host=False),
+    "overloaded": Rule("model", 2.0, 30.0, told=True, health=False),
     "unauthorized": Rule("account", 60.0, 600.0),
     "forbidden": Rule("model", 60.0, 600.0),
     "budget_spent": Rule("account", 300.0, 3600.0, told=True),
