@@ -7,9 +7,9 @@ import pytest
 
 from dragoman.access.limits import Limiter, Refused, Short
 from dragoman.access.principal import Principal
+from dragoman.accounts import lease as given
 from dragoman.accounts.capacity import AccountSpec
 from dragoman.accounts.desk import Candidate, Desk
-from dragoman.accounts import lease as given
 from dragoman.accounts.lease import Lease, Outcome, Want
 from dragoman.accounts.limits import Limits
 from dragoman.accounts.queue import Ticket
