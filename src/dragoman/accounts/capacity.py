@@ -435,7 +435,8 @@ class SeatCapacity:
     def accepted(self, lease: Lease) -> None:
         """The provider took a call: what is under way is no more than it takes."""
         others, best = self.others, self._best
-        used = (lease.beside + 1 + others[0], self.requests.used + others[1], self.tokens.used + others[2])
+        beside = 0.0 if self.parallel.late(lease.at) else lease.beside + 1 + others[0]  # refusals under way were in it
+        used = (beside, self.requests.used + others[1], self.tokens.used + others[2])
         for i in (0, 1, 2):
             if used[i] > best[i]:  # noqa: PLR1730 - a call of max costs more than all the rest
                 best[i] = used[i]
@@ -464,6 +465,7 @@ class SeatCapacity:
         if limited in (None, "concurrency") and self.parallel.late(lease.at):
             if used[0] >= max(1, _FAR * self._best[0]):  # of a burst, the first that was one too many tells most
                 self.parallel.lowered(used[0])
+                self._best[0] = min(self._best[0], used[0])
                 self.learned()
             return
         shares = [taken / best if best else 1.0 for taken, best in zip(used, self._best, strict=True)]
@@ -477,6 +479,8 @@ class SeatCapacity:
                     continue  # it is declared or told, and far away
                 blamed = True
                 ceiling.refused(used[at], lease.at, now, keeps[at])
+                if at == 0:
+                    self._best[0] = min(self._best[0], used[0])
         if not blamed:
             self._best = [0.9 * best for best in self._best]  # should it go on, what was once taken counts for less
         self.learned()
