@@ -21,7 +21,7 @@ from dragoman.accounts.links import Link, RedisLink, SocketLink, serve_steward
 from dragoman.accounts.queue import Ticket
 from dragoman.accounts.shared import Shared
 from dragoman.accounts.shares import Shares
-from dragoman.accounts.steward import Report
+from dragoman.accounts.steward import Reply, Report
 from services import RedisServer
 
 LIMITS = Limits(max_in_flight=3, rpm=1000, tpm=10**6, daily=200 * DOLLAR)
@@ -286,3 +286,36 @@ async def test_without_redis_a_worker_goes_on_with_its_part_or_refuses(
         await workers[0].acquire()
     async with running([RedisLink(url)], limits=Limits(max_in_flight=3), degrade=False) as (worker,):
         assert worker.shared.refuses and worker.holds("slots") == 0
+
+
+class Deaf(Link):
+    """Swallows the first cancellation, as `asyncio.wait_for` may before Python 3.12."""
+
+    run = "1"
+    asked = swallowed = False
+
+    async def connect(self, worker: str, poked: Callable[[], None]) -> None: ...
+
+    async def exchange(self, report: Report) -> Reply:
+        if not self.swallowed:
+            self.asked = True
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                self.swallowed = True
+        return Reply(1, 0, False, 0, [], [], [])
+
+    async def close(self) -> None: ...
+
+
+async def test_a_worker_ends_though_a_cancellation_is_swallowed() -> None:
+    """Else it would not end on SIGTERM."""
+    link = Deaf()
+    async with asyncio.timeout(10) as deadline:
+        worker = Worker("0", link)
+        starting = asyncio.create_task(worker.shared.start())
+        while not link.asked:
+            await asyncio.sleep(0)
+        await worker.shared.close()
+        await starting
+    assert link.swallowed and not deadline.expired()

@@ -68,9 +68,9 @@ class Shared:
     async def close(self) -> None:
         """Gives all shares back and ends."""
         if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+            while not self._task.done():  # before Python 3.12, `wait_for` (in redis-py) may swallow a cancellation
+                self._task.cancel()
+                await asyncio.wait([self._task], timeout=SPACING)
             self._task = None
         if self.reached:
             self.reached = False
