@@ -313,3 +313,24 @@ def test_a_limit_that_is_declared_anew_holds_for_all_workers_together(before: Li
         house.now += 0.3
         house.talk()
     assert held(house, 8) == most
+
+
+def test_nobody_is_refused_for_one_accounts_rate_while_this_worker_has_all_slots_of_another() -> None:
+    house = House(2, Limits(rpm=1))
+    for worker in house.workers:
+        worker.desk.declare(AccountSpec(name="b", host="h", limits=Limits(max_in_flight=2)), house.now)
+        worker.roster = worker.desk.roster([[Candidate("a", "m"), Candidate("b", "m")]])
+    first, second = house.workers
+    house.talk()
+
+    def ask(worker: Worker, account: str | None) -> Lease | Ticket | given.Refused:
+        only = None if account is None else frozenset({account})
+        return worker.desk.acquire(Want(roster=worker.roster, deadline=house.now + 30, only=only), house.now)
+
+    asked = [ask(second, "a"), ask(first, "b"), ask(first, "b")]
+    house.talk()
+    assert all(isinstance(one.answer if isinstance(one, Ticket) else one, Lease) for one in asked)
+    assert isinstance(ask(first, "a"), Ticket)  # it hears now that the others have used it up
+    house.talk()
+    assert isinstance(ask(first, "a"), given.Refused)
+    assert isinstance(ask(first, None), Ticket)

@@ -15,13 +15,12 @@ def in_vain(ticket: Ticket, ahead: int, now: float) -> Why | None:
     seats = [(seat, seat.opens(want, now)) for seat in want.roster.seats if allowed(seat, want)]
     if min(opens for _, opens in seats) > want.deadline:
         return "cooling"
-    shares = [seat.frees(want, now) for seat, _ in seats if seat.short(want, now)]
-    if shares:  # the other workers may have something to spare
-        return "hopeless" if min(shares) > want.deadline else None
-    if ahead > 0:
-        reach = sum(seat.reach(want.deadline - now) for seat, opens in seats if opens <= want.deadline)
-        if _OPTIMISM * ahead > reach:
-            return "hopeless"
+    shares = {seat: seat.frees(want, now) for seat, _ in seats if seat.short(want, now)}
+    if any(frees <= want.deadline for frees in shares.values()):
+        return None  # the other workers may have something to spare
+    own = [seat for seat, opens in seats if opens <= want.deadline and seat not in shares]
+    if not own or (ahead > 0 and _OPTIMISM * ahead > sum(seat.reach(want.deadline - now) for seat in own)):
+        return "hopeless"
     return None
 
 
