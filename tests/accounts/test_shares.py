@@ -330,6 +330,8 @@ def test_nobody_is_refused_for_one_accounts_rate_while_this_worker_has_all_slots
     asked = [ask(second, "a"), ask(first, "b"), ask(first, "b")]
     house.talk()
     assert all(isinstance(one.answer if isinstance(one, Ticket) else one, Lease) for one in asked)
+    house.now += 1.1
+    house.talk()
     assert isinstance(ask(first, "a"), Ticket)  # it hears now that the others have used it up
     house.talk()
     assert isinstance(ask(first, "a"), given.Refused)

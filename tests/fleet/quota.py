@@ -31,7 +31,7 @@ class Quota:
 
     def __call__(self, request: Request) -> Scenario:
         """The fate of a request."""
-        now, tokens = request.at, len(request.body) // 5 + OUTPUT
+        now, tokens = request.at, len(request.body) // 8 + OUTPUT  # fewer than are estimated: the rest is slack
         recent = [(at, amount) for at, amount in self.taken if at > now - MINUTE]
         used = sum(amount for _, amount in recent)
         if self.under_way >= self.slots:
