@@ -11,7 +11,7 @@ SOURCE = ROOT / "src" / "dragoman"
 PAGE = (ROOT / "docs" / "ARCHITECTURE.md").read_text()
 FLOORS = re.findall(r"^\| \d \| `(\w+)` \|", PAGE, re.M)
 NAMED = sorted(set(re.findall(r"`((?:\w+/)+\w+\.(?:py|md|toml))`", PAGE)))
-TO_COME = {"voice", "console"}
+TO_COME = {"console"}
 HELD_BY = sorted(set(re.findall(r"`(tests/[\w/.]+)`", PAGE)))
 
 
