@@ -435,20 +435,20 @@ class SeatCapacity:
     def accepted(self, lease: Lease) -> None:
         """The provider took a call: what is under way is no more than it takes."""
         others, best = self.others, self._best
-        beside = 0.0 if self.parallel.late(lease.at) else lease.beside + 1 + others[0]  # refusals under way were in it
-        used = (beside, self.requests.used + others[1], self.tokens.used + others[2])
-        for i in (0, 1, 2):
-            if used[i] > best[i]:  # noqa: PLR1730 - a call of max costs more than all the rest
-                best[i] = used[i]
-        if self.parallel.value < self.parallel.most:
-            self.parallel.accepted(used[0], 0.4 / self.parallel.value)
-            self.concurrency = within(self.parallel.whole, self.share)
-        if self.rate.value < self.rate.most:
-            self.rate.accepted(used[1], 0.2)
-            self.requests.bound(self.rate.whole)
-        if self.volume.value < self.volume.most:
-            self.volume.accepted(used[2], 0.2 * lease.tokens)
-            self.tokens.bound(self.volume.value)
+        parallel, rate, volume = self.parallel, self.rate, self.volume
+        beside = 0.0 if parallel.late(lease.at) else lease.beside + 1 + others[0]  # refusals under way were in it
+        requests, tokens = self.requests.used + others[1], self.tokens.used + others[2]
+        if beside > best[0] or requests > best[1] or tokens > best[2]:
+            best[:] = max(best[0], beside), max(best[1], requests), max(best[2], tokens)
+        if parallel.value < parallel.most:
+            parallel.accepted(beside, 0.4 / parallel.value)
+            self.concurrency = within(parallel.whole, self.share)
+        if rate.value < rate.most:
+            rate.accepted(requests, 0.2)
+            self.requests.bound(rate.whole)
+        if volume.value < volume.most:
+            volume.accepted(tokens, 0.2 * lease.tokens)
+            self.tokens.bound(volume.value)
 
     def refused(self, lease: Lease, limited: str | None, now: float) -> None:
         """The provider said 429, or that it is overloaded: lowers the ceiling that is to blame. Where it did not say

@@ -60,6 +60,8 @@ def cost(usage: Usage, price: Price) -> int:
             price = tier
             break
     fresh, said = usage.input, usage.output
+    if not (usage.cached or usage.cache_write or usage.reasoning or usage.audio_input or usage.audio_output):
+        return price.request + fresh * price.input + said * price.output
     write_rate = price.input if price.cache_write is None else price.cache_write
     total = price.request
 

@@ -117,7 +117,7 @@ class Answer:
                 self._place.line_up.answered(tokens_out)
             return Outcome(
                 kind=kind, tokens_in=tokens_in, tokens_out=tokens_out, cost=cost, ttft=self.ttft,
-                seconds=(story.elapsed() - self.sent) / 1000, rates=rates,
+                seconds=((story.elapsed() if row.total is None else row.total) - self.sent) / 1000, rates=rates,
             )  # fmt: skip
         if isinstance(error, Failed):
             failure = error.failure
@@ -249,7 +249,7 @@ class Attempts:
             priority=1 if principal is None else principal.priority,
             affinity=ask.affinity() if several else None,
             prefer=pin,
-            only=_only(ask, model, line_up),
+            only=_only(ask, model, line_up) if PIN in ask.call.headers else model.only,
         )
 
     async def _attempt(self, trial: "_Trial", place: Place) -> Answer | Failure:
@@ -392,12 +392,9 @@ class Attempts:
 
 
 def _only(ask: Asking, model: Model, line_up: LineUp) -> frozenset[str] | None:
-    """The accounts that alone may answer: the one an operator pins the call to, else the model's own. Raises `Failed`
-    where the pin fits none."""
-    pin = ask.call.headers.get(PIN)
-    if pin is None:
-        return model.only
-    name = pin.decode("latin-1")
+    """The account that alone may answer: the one an operator pins the call to. Raises `Failed` where the pin fits
+    none."""
+    name = ask.call.headers[PIN].decode("latin-1")
     names = {seat.account.name for seat in line_up.seats.values()}
     if name not in (names if model.only is None else names & model.only):
         message = f'{PIN.decode()}: no account "{name}" may answer for model "{model.name}"'

@@ -122,6 +122,10 @@ class Story:
     def elapsed(self) -> float:
         return (time.perf_counter() - self._started) * 1000
 
+    def routed(self) -> None:
+        """It is known what to try."""
+        self.row.route = self.elapsed() - (self.row.admit or 0.0)
+
     def book(self) -> None:
         if not self._booked:
             self._booked = True

@@ -128,7 +128,9 @@ class Gateway:
         if self.counting is not None:
             await asyncio.shield(self.counting)
         key = story.call.key
-        principal = await self.who(key) if key else None
+        principal = self._known(key) if key else None
+        if principal is None and key:
+            principal = await self.who(key)
         if principal is None:
             if self.serving.settings.access.mode == "keys":
                 raise Failed(_unauthorized(key))
@@ -177,12 +179,17 @@ class Gateway:
 
     async def who(self, key: str | None) -> Principal | None:
         """Who `key` stands for; None for a key that is not ours, which open access does not mind."""
-        if not key or (self.serving.settings.access.mode == "open" and not key.startswith(PREFIX)):
+        if not key:
             return None
-        principal = self.keys.find(key)
+        principal = self._known(key)
         if principal is None and key.startswith(PREFIX):
             principal = await self.keys.look_again(key)
         return principal
+
+    def _known(self, key: str) -> Principal | None:
+        """As `who`, of the keys in memory."""
+        ours = self.serving.settings.access.mode == "keys" or key.startswith(PREFIX)
+        return self.keys.find(key) if ours else None
 
     def load_spending(self) -> None:
         """What other workers and earlier runs spent, from the ledger; called in the folding thread."""

@@ -30,6 +30,9 @@ async def answered(
     unfiltered = model.on_content_filter == "next"
     primed = model.hedge or unfiltered
     survivor = None
+    if prepare is None and not primed and model.on_break == "error":  # as almost all are
+        await serving.attempts.bring(ask, model, story, lambda answer: bring(ask, answer, story, False))
+        return
     if survives and ask.stream and model.on_break == "resume" and (request := resumable(ask)) is not None:
         survivor = Survivor(ask, request, story)
 
@@ -51,7 +54,7 @@ async def bring(ask: Ask, answer: Answer, story: Story, unfiltered: bool) -> Non
     story.row.lossy = answer.outgoing.lossy
     if not ask.stream:
         await (lanes.relay_whole if answer.outgoing.relayed else lanes.convert_whole)(story, answer, unfiltered)
-        answer.seat.account.took(answer.seat.target.model, (story.elapsed() - answer.sent) / 1000)
+        answer.seat.account.took(answer.seat.target.model, ((story.row.total or 0.0) - answer.sent) / 1000)
     elif answer.outgoing.relayed:
         await lanes.relay_stream(story, answer, ask.withholds_usage)
     else:

@@ -20,6 +20,11 @@ async def look_up(serving: Serving, name: str, story: Story) -> Model:
     model = serving.directory.find(name)
     if model is None and name.isprintable():
         model = serving.directory.find(name, await serving.offers.fetch())
+    return allowed(serving, model, name, story)
+
+
+def allowed(serving: Serving, model: Model | None, name: str, story: Story) -> Model:
+    """`model`, if there is one and the caller may use it. Raises `Failed`."""
     if model is None or (story.principal is not None and not story.principal.allows(name)):
         known = ", ".join(m.name for m in serving.directory.declared()[:20])
         raise Failed(
@@ -41,7 +46,7 @@ async def afford(serving: Serving, model: Model, story: Story) -> None:
         await story.reserve(story, _estimate(serving, model, "this key", len(story.call.body) >> 2))
     elif serving.pool.budgeted:
         _estimate(serving, model, None, 0)
-    story.row.route = story.elapsed() - (story.row.admit or 0.0)
+    story.routed()
 
 
 def _estimate(serving: Serving, model: Model, whose: str | None, input_tokens: int) -> int:

@@ -13,7 +13,7 @@ from dragoman.catalog.directory import Model
 from dragoman.dialects.fields import decode
 from dragoman.gateway.ask import Ask
 from dragoman.gateway.call import Story
-from dragoman.gateway.naming import afford, look_up
+from dragoman.gateway.naming import afford, allowed, look_up
 from dragoman.gateway.serving import Serving
 from dragoman.routing.constraints import AZURE, HEADER, Constraints, from_header, of_request
 from dragoman.routing.narrate import only_unpriced, why_nothing_fits
@@ -25,11 +25,20 @@ _header = lru_cache(maxsize=1024)(from_header)  # programs say the same again an
 
 async def steer(serving: Serving, ask: Ask, story: Story) -> Model:
     """The model to try, where a route chose it with the rest of its plan. Raises `Failed` or `Malformed`."""
-    model = await look_up(serving, ask.model, story)
-    routed = serving.router.is_route(ask.model)
+    name = ask.model
+    found = serving.directory.find(name)
+    if found is None:
+        model = await look_up(serving, name, story)
+    else:
+        story.row.model = name
+        model = allowed(serving, found, name, story)
+    routed = serving.router.is_route(name)
     if routed or _HEADER in story.call.headers or ask.constraints is not None:
         model = _chosen(serving, ask, story, _declared(ask, routed))
-    await afford(serving, model, story)
+    if story.reserve is None and not serving.pool.budgeted:
+        story.routed()
+    else:
+        await afford(serving, model, story)
     return model
 
 

@@ -1,9 +1,12 @@
 """The application: recognises surface and key, and hands the call to the gateway."""
 
 import asyncio
+from collections.abc import Awaitable
 from urllib.parse import parse_qs
 
-from dragoman import dialects
+from msgspec import Struct
+
+from dragoman import config, dialects
 from dragoman.canon import Failure
 from dragoman.dialects.gemini.writer import ArrayStreamWriter
 from dragoman.gateway import Call, Gateway
@@ -32,6 +35,15 @@ _REFUSALS = {
 _DRAINING = Failure(kind="draining", status=503, message="this gateway is shutting down: try again", retry_after=1)
 
 
+class _Note(Struct):
+    """What a head means that came before, under `settings`."""
+
+    settings: config.Config
+    access: browsers.Access
+    surface: Surface
+    key: str | None
+
+
 class App:
     """One worker's application: the client surfaces, and the pages that ask no model."""
 
@@ -46,9 +58,16 @@ class App:
         """Bytes a request's body may have."""
         return int(self.gateway.serving.settings.server.max_body_mb * 1024 * 1024)
 
-    async def __call__(self, request: Request, out: Response) -> None:
-        path, method = request.path, request.method
-        access = browsers.judge(request.headers, self.gateway.serving.settings)
+    def __call__(self, request: Request, out: Response) -> Awaitable[None]:
+        note = request.known.note if request.known is not None else None
+        if isinstance(note, _Note) and note.settings is self.gateway.serving.settings:
+            out.extra = note.access.headers
+            return self._call(request, note.surface, note.key, out)
+        return self._find(request, out)
+
+    async def _find(self, request: Request, out: Response) -> None:
+        path, method, settings = request.path, request.method, self.gateway.serving.settings
+        access = browsers.judge(request.headers, settings)
         out.extra = access.headers
         if request.refused:
             extra = [("accept-encoding", ACCEPTED)] if request.refused == 415 else []
@@ -56,7 +75,10 @@ class App:
         elif access.refused:
             await _fail(out, path, Failure(kind="forbidden", status=403, message=access.refused))
         elif method == "POST" and (surface := surfaces.find(path)) is not None:
-            await self._call(request, surface, out)
+            key = surfaces.gateway_key(request.headers, request.query)
+            if request.known is not None:
+                request.known.note = _Note(settings, access, surface, key)
+            await self._call(request, surface, key, out)
         elif method == "OPTIONS":
             await out.whole(204, b"", b"")
         elif (page := self.pages.find(method, path)) is not None:
@@ -67,7 +89,7 @@ class App:
         else:
             await _fail(out, path, Failure(kind="not_found", status=404, message=f"there is no {method} {path} here"))
 
-    async def _call(self, request: Request, surface: Surface, out: Response) -> None:
+    async def _call(self, request: Request, surface: Surface, key: str | None, out: Response) -> None:
         if self.draining:
             await _fail(out, request.path, _DRAINING, ("retry-after", "1"))
             return
@@ -78,7 +100,7 @@ class App:
             op=surface.op,
             body=request.body,
             headers=request.headers,
-            key=surfaces.gateway_key(request.headers, request.query),
+            key=key,
             model=surface.model,
             stream=surface.stream,
             stream_default=dialect.NAME == "ollama",

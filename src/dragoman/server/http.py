@@ -32,6 +32,7 @@ from msgspec import Struct
 
 from dragoman.gateway.call import clean
 from dragoman.server.coding import body_decoder
+from dragoman.server.heads import Head, Heads, Known
 from dragoman.wire.burst import Burst
 from dragoman.wire.decode import Decoder
 from dragoman.wire.errors import BodyTooLarge, BodyTruncated, BodyUndecodable, WireError
@@ -51,7 +52,8 @@ _STATUS[499] = b"HTTP/1.1 499 Client Closed Request\r\n"
 
 class Request(Struct):
     """A whole request. Header names are in lower case; of a repeated header, the values joined by commas. `path` is
-    percent-decoded. `refused` is the status with which the request is to be refused unread."""
+    percent-decoded. `refused` is the status with which the request is to be refused unread. `known`: its head, where
+    one like it came before."""
 
     method: str = ""
     path: str = ""
@@ -60,6 +62,7 @@ class Request(Struct):
     body: bytes = b""
     keep_alive: bool = True
     refused: int = 0
+    known: Head | None = None
 
 
 Application: TypeAlias = Callable[[Request, "Response"], Awaitable[None]]
@@ -76,6 +79,7 @@ class Listener:
         self.application = application
         self.body_limit = body_limit
         self.burst = burst or Burst()
+        self.heads = Heads()
         self.connections: set[Connection] = set()
         self.closing = False
         self._date = (0, b"")
@@ -107,7 +111,9 @@ class Connection(asyncio.Protocol):
         "_last",
         "_listener",
         "_loop",
+        "_missing",
         "_more",
+        "_parsed",
         "_parser",
         "_queue",
         "_reading",
@@ -140,6 +146,8 @@ class Connection(asyncio.Protocol):
         self._request = Request()
         self._body: list[bytes] = []
         self._decoder: Decoder | None = None  # of the body that comes compressed
+        self._missing = 0  # bytes of the body of a request whose head was known
+        self._parsed = 0  # requests that the parser has read
         self._size = 0
         self._head_size = 0
         self._url = b""
@@ -156,6 +164,16 @@ class Connection(asyncio.Protocol):
             return
         if not self._in_head:
             self._last = self._loop.time()
+        if self._missing:
+            data = self._take_rest(data)
+        between = not self._reading
+        if between:
+            heads, limit = self._listener.heads, self._listener.body_limit()
+            while data and not self._reading and (known := heads.find(data, limit)) is not None:
+                data = self._take_known(known, data)
+        if not data:
+            return
+        parsed = self._parsed
         try:
             self._parser.feed_data(data)
         except HttpParserUpgrade as upgrade:
@@ -167,6 +185,38 @@ class Connection(asyncio.Protocol):
                 self._refuse(400)
             else:
                 self._refused = True  # bytes after a request that was to be the last: nobody asked anything
+        else:
+            if between and self._parsed == parsed + 1 and not self._reading:
+                request = self._request
+                if request.keep_alive and not request.refused:
+                    self._listener.heads.learn(data, request.method, request.path, request.query, request.headers)
+
+    def _take_known(self, known: Known, data: bytes) -> bytes:
+        """A request whose head came before, with as much of its body as is here. Returns what follows it."""
+        head, length, start = known
+        headers = head.headers.copy()
+        if length:
+            headers[b"content-length"] = length
+        self._request = Request(head.method, head.path, head.query, headers, known=head)
+        end = start + int(length or b"0")
+        body = data[start:end]
+        if end > len(data):
+            self._reading, self._missing, self._body = True, end - len(data), [body]
+            return b""
+        self._request.body = body
+        self._queue_up()
+        return data[end:]
+
+    def _take_rest(self, data: bytes) -> bytes:
+        """More of the body of a request whose head was known. Returns what follows it."""
+        body = data[: self._missing]
+        self._body.append(body)
+        self._missing -= len(body)
+        if not self._missing:
+            self._reading = False
+            self._request.body = b"".join(self._body)
+            self._queue_up()
+        return data[len(body) :]
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._listener.connections.discard(self)
@@ -280,8 +330,13 @@ class Connection(asyncio.Protocol):
             except BodyTruncated:
                 self._stop(415)
         self._reading = False
+        self._parsed += 1
         body = self._body
         self._request.body = body[0] if len(body) == 1 else b"".join(body)
+        self._queue_up()
+
+    def _queue_up(self) -> None:
+        """The request is whole."""
         self._queue.append(self._request)
         self._next()
         if len(self._queue) >= PIPELINED:

@@ -6,6 +6,7 @@ On SIGTERM or SIGINT a worker drains: /readyz turns 503, new requests are refuse
 
 import asyncio
 import contextlib
+import gc
 import logging
 import signal
 import socket
@@ -30,6 +31,7 @@ from dragoman.wire.proxies import Proxies
 
 log = logging.getLogger("dragoman")
 FOLD, FOLD_FOR_BUDGETS = 60.0, 5.0  # seconds between two folds of the journal
+GARBAGE = 20_000  # objects between two looks for cycles; what a request leaves, counting references has freed already
 TICK = 1.0  # seconds between two looks at the config file and the keys
 Load = Callable[[], config.Config]
 
@@ -60,6 +62,8 @@ class Worker:
 
     async def run_on(self, listener: socket.socket, ready: Callable[[], None]) -> None:
         """Serves until told to stop. `ready` is called once requests are answered."""
+        gc.freeze()  # what is here now stays
+        gc.set_threshold(GARBAGE, 20, 100)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop)
