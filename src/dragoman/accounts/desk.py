@@ -361,11 +361,14 @@ class Desk:
         lease.began = True
         seat = lease.seat
         account = seat.account
-        account.host.failures = 0
-        for cooldown in (seat.cooldown, account.cooldown, account.host.cooldown):
+        host = account.host
+        host.failures = 0
+        if not (seat.cooldown.strikes or account.cooldown.strikes or host.cooldown.strikes):
+            return
+        for cooldown in (seat.cooldown, account.cooldown, host.cooldown):
             if cooldown.strikes and cooldown.proved(lease.at):
                 seat.health.recovered()
-                self._host_changed(account.host)
+                self._host_changed(host)
                 self._tell(seat, cooldown)
 
     def _failed(self, lease: Lease, outcome: Outcome, now: float) -> None:

@@ -40,6 +40,11 @@ class Model(Struct, kw_only=True):
     on_content_filter: config.OnContentFilter = "error"
     hedge: bool = False
 
+    @property
+    def plain(self) -> bool:
+        """The first answer is brought as it comes."""
+        return self.on_break == "error" and self.on_content_filter == "error" and not self.hedge
+
 
 class Directory:
     """All names of one config. Immutable but for the memory of undeclared names that were asked for."""

@@ -103,7 +103,11 @@ class Gateway:
         """Answers `call` on `out`, whatever happens; one row in the ledger, whatever happened."""
         story = Story(call, out, self._book)
         try:
-            await self.admit(story)
+            if self.counting is None and self.shared is None and (principal := self._known(call.key)) is not None:
+                self._count(principal, story)
+                self._admitted(story)
+            else:
+                await self._admit(story)
             if call.op == "respond":
                 await respond(self.serving, story, self.responses)
             else:
@@ -112,6 +116,8 @@ class Gateway:
             story.row.status, story.row.error = 499, "client_left"
         except Failed as error:
             await story.refuse(error.failure)
+        except Refused as refused:
+            await story.refuse(_refused(refused))
         except Malformed as error:
             await story.refuse(Failure(kind="bad_request", message=str(error), param=error.path or None))
         except RecursionError:
@@ -123,31 +129,36 @@ class Gateway:
         finally:
             story.book()
 
-    async def admit(self, story: Story) -> None:
-        """Who asks. Raises `Failed` where they may not: no key or a wrong one, over a limit, out of budget."""
+    async def _admit(self, story: Story) -> None:
+        """Who asks. Raises `Failed` or `Refused` where they may not: no key or a wrong one, over a limit, out of
+        budget."""
         if self.counting is not None:
             await asyncio.shield(self.counting)
         key = story.call.key
-        principal = self._known(key) if key else None
-        if principal is None and key:
-            principal = await self.who(key)
-        if principal is None:
-            if self.serving.settings.access.mode == "keys":
-                raise Failed(_unauthorized(key))
-        else:
-            story.principal = principal
-            story.row.key, story.row.key_name = principal.id, principal.name
-            try:
-                if self.shared is None:
-                    self.limiter.admit(principal, self.leases.now())
-                else:
-                    await granted(lambda: self.limiter.admit(principal, self.leases.now()), self.shared)
-            except Refused as refused:
-                raise Failed(_refused(refused)) from None
-            if principal.budget is not None:
-                story.reserve = self._reserve
+        principal = await self.who(key)
+        if principal is not None:
+            if self.shared is None:
+                self._count(principal, story)
+            else:
+                await granted(lambda: self._count(principal, story), self.shared)
+        elif self.serving.settings.access.mode == "keys":
+            raise Failed(_unauthorized(key))
         if self.shared is not None and self.shared.refuses:
             raise Failed(away())
+        self._admitted(story)
+
+    def _count(self, principal: Principal, story: Story) -> None:
+        """The call counts in the limits of `principal`. Raises `Refused`."""
+        story.principal = principal
+        row = story.row
+        row.key, row.key_name = principal.id, principal.name
+        self.limiter.admit(principal, self.leases.now())
+        if principal.budget is not None:
+            story.reserve = self._reserve
+
+    def _admitted(self, story: Story) -> None:
+        """Raises `Failed` for what only operators may ask for."""
+        principal = story.principal
         if PIN in story.call.headers and not self.sees_all(principal):
             message = f"{PIN.decode()} is for admin keys: leave it out, or send one"
             raise Failed(Failure(kind="forbidden", status=403, message=message))
@@ -179,15 +190,15 @@ class Gateway:
 
     async def who(self, key: str | None) -> Principal | None:
         """Who `key` stands for; None for a key that is not ours, which open access does not mind."""
-        if not key:
-            return None
         principal = self._known(key)
-        if principal is None and key.startswith(PREFIX):
+        if principal is None and key and key.startswith(PREFIX):
             principal = await self.keys.look_again(key)
         return principal
 
-    def _known(self, key: str) -> Principal | None:
+    def _known(self, key: str | None) -> Principal | None:
         """As `who`, of the keys in memory."""
+        if not key:
+            return None
         ours = self.serving.settings.access.mode == "keys" or key.startswith(PREFIX)
         return self.keys.find(key) if ours else None
 

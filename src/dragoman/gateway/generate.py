@@ -18,7 +18,10 @@ async def generate(serving: Serving, story: Story) -> None:
     ask = Ask(story.call)
     model = await steer(serving, ask, story)
     story.row.stream = ask.stream
-    await answered(serving, ask, model, story)
+    if model.plain:
+        await serving.attempts.bring(ask, model, story, lambda answer: bring(ask, answer, story, False))
+    else:
+        await answered(serving, ask, model, story)
 
 
 async def answered(
@@ -30,9 +33,6 @@ async def answered(
     unfiltered = model.on_content_filter == "next"
     primed = model.hedge or unfiltered
     survivor = None
-    if prepare is None and not primed and model.on_break == "error":  # as almost all are
-        await serving.attempts.bring(ask, model, story, lambda answer: bring(ask, answer, story, False))
-        return
     if survives and ask.stream and model.on_break == "resume" and (request := resumable(ask)) is not None:
         survivor = Survivor(ask, request, story)
 

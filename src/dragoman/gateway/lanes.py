@@ -26,10 +26,7 @@ LINGER = 1.0  # seconds an upstream may keep a stream open after its end mark
 async def relay_whole(story: Story, answer: Answer, unfiltered: bool = False) -> None:
     """The provider's whole reply, as it came. Raises `Failed` while nothing has gone out; with `unfiltered` also where
     it is nothing but a refusal by the provider's filter."""
-    try:
-        body = await answer.reply.read(REPLY_LIMIT)
-    except WireError as error:
-        raise Failed(wire_failure(error)) from None
+    body = answer.reply.at_once(REPLY_LIMIT) or await _whole(answer)
     if unfiltered:
         _refuse_filtered(_read(answer, body))
     usage = story.call.dialect.usage_of(body)
@@ -41,10 +38,7 @@ async def relay_whole(story: Story, answer: Answer, unfiltered: bool = False) ->
 
 async def convert_whole(story: Story, answer: Answer, unfiltered: bool = False) -> None:
     """The provider's whole reply in the client's dialect. Raises as `relay_whole`."""
-    try:
-        reply = _read(answer, await answer.reply.read(REPLY_LIMIT))
-    except WireError as error:
-        raise Failed(wire_failure(error)) from None
+    reply = _read(answer, answer.reply.at_once(REPLY_LIMIT) or await _whole(answer))
     if unfiltered:
         _refuse_filtered(reply)
     for choice in reply.choices:
@@ -58,6 +52,13 @@ async def convert_whole(story: Story, answer: Answer, unfiltered: bool = False) 
         story.used(reply.usage)
     body = story.call.dialect.write_reply(reply, answer.outgoing.read_request())
     await story.whole(200, JSON_TYPE, body)
+
+
+async def _whole(answer: Answer) -> bytes:
+    try:
+        return await answer.reply.read(REPLY_LIMIT)
+    except WireError as error:
+        raise Failed(wire_failure(error)) from None
 
 
 def _read(answer: Answer, body: bytes) -> Reply:

@@ -370,29 +370,33 @@ class Connection(asyncio.Protocol):
 
     async def _serve(self) -> None:
         """Answers all that comes. One task for a connection: one for each request would cost more than waking it."""
+        listener, queue, transport = self._listener, self._queue, self.transport
         while True:
-            while self._queue:
-                await self._answer(self._queue.popleft())
-                if self.transport.is_closing():
+            while queue:
+                request = queue.popleft()
+                response = Response(self, request, listener)
+                try:
+                    await listener.application(request, response)
+                except asyncio.CancelledError:
+                    transport.abort()
+                except Exception:
+                    log.exception("%s %s broke the server", request.method, request.path)
+                    transport.abort()
+                if not response.ended:
+                    response.abort()  # half an answer must not look like a whole one
+                self._last = self._loop.time()
+                if transport.is_closing():
                     return
+                if queue or listener.closing or request.refused or not request.keep_alive:
+                    self._go_on(request)
+                    if transport.is_closing():
+                        return
             self._busy = False
             more = self._more = self._loop.create_future()
             await more
 
-    async def _answer(self, request: Request) -> None:
-        response = Response(self, request, self._listener)
-        try:
-            await self._listener.application(request, response)
-        except asyncio.CancelledError:
-            self.transport.abort()
-        except Exception:
-            log.exception("%s %s broke the server", request.method, request.path)
-            self.transport.abort()
-        if not response.ended:
-            response.abort()  # half an answer must not look like a whole one
-        self._last = self._loop.time()
-        if self.transport.is_closing():
-            return
+    def _go_on(self, request: Request) -> None:
+        """`request` is answered, and is not just to be followed by waiting for the next."""
         if request.refused:
             self._listener.burst.flush()
             self._linger()

@@ -77,8 +77,9 @@ class Metrics:
         if counts is None:
             counts = self._new(row)
         counts.requests += 1
-        counts.input += row.input
-        counts.output += row.output
+        if row.input or row.output:
+            counts.input += row.input
+            counts.output += row.output
         if row.cached:
             counts.cached += row.cached
         if row.reasoning:
@@ -89,9 +90,10 @@ class Metrics:
         counts.seconds += seconds
         counts.buckets[bisect_left(BUCKETS, seconds)] += 1
         if row.ttft is not None:
-            counts.ttft_seconds += row.ttft / 1000
+            first = row.ttft / 1000
+            counts.ttft_seconds += first
             counts.ttft_count += 1
-            counts.ttft_buckets[bisect_left(BUCKETS, row.ttft / 1000)] += 1
+            counts.ttft_buckets[bisect_left(BUCKETS, first)] += 1
 
     def _new(self, row: Row) -> Counts:
         full = len(self._counts) >= _MOST

@@ -86,7 +86,8 @@ class Client:
         lines = headers if type(headers) is Block else _block(headers)
         if extra:
             lines = Block(lines + head.block(extra))
-        request = b"".join((verb, b" ", place.prefix, target, place.fixed, lines, _framing(verb, body)))
+        framing = b"content-length: %d\r\n\r\n" % len(body) if type(body) is bytes and body else _framing(verb, body)
+        request = b"".join((verb, b" ", place.prefix, target, place.fixed, lines, framing))
         if self._clock is None:
             self._clock = asyncio.get_running_loop().time
         end = inf if timeouts.total is None else self._clock() + timeouts.total

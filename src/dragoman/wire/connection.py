@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 HEAD_LIMIT = 64 * 1024  # bytes of a response head, interim responses included; also of framing without any body
 HEADER_COUNT = 200
 UNREAD_LIMIT = 256 * 1024  # bytes that may wait for the reader before the peer is made to wait
+_H = ord("H")
 SPLIT_BODY = 64 * 1024  # bytes of a request body from which on it is not copied behind its head
 
 
@@ -261,8 +262,8 @@ class Connection(asyncio.Protocol):
         reply = self._reply
         head = self._head
         start = self._at
-        while head[start] in b"\r\n":
-            start += 1  # the parser passes empty lines before a response
+        if head[start] != _H:
+            start = head.find(b"H", start)  # the parser passes empty lines before a response
         end = head.find(b"\r\n\r\n", start) + 4
         if reply is None or end > HEAD_LIMIT or head.count(b"\r\n", start, end) > HEADER_COUNT + 2:
             raise HeadersTooLarge(f"{self.where}: a response head above {HEADER_COUNT} lines or {HEAD_LIMIT} bytes")

@@ -135,13 +135,21 @@ class Reply:
         self._decoder.finish()
         return b""
 
+    def at_once(self, limit: int) -> bytes | None:
+        """The rest of the body, where it is here already and not encoded; None: `read` it."""
+        if self._source is not None or self._end is not None or b"\r\ncontent-encoding:" in self._lower():
+            return None
+        parts = self._parts
+        body = parts[0] if len(parts) == 1 else b"".join(parts)
+        if len(body) > limit:
+            return None
+        parts.clear()
+        return body
+
     async def read(self, limit: int) -> bytes:
         """The rest of the body, its content-encoding undone. Raises `BodyTooLarge` beyond `limit` bytes, and closes."""
-        if self._source is None and self._end is None and b"\r\ncontent-encoding:" not in self._lower():
-            body = b"".join(self._parts)
-            self._parts.clear()
-            if len(body) > limit:
-                raise BodyTooLarge(f"the body is more than {limit} bytes")
+        body = self.at_once(limit)
+        if body is not None:
             return body
         if self._decoder is None:
             self._decoder = self._find_decoder(limit)
