@@ -28,13 +28,14 @@ class Running:
         host = f"[{host}]" if ":" in host else host
         self.url = url or f"{scheme}://{host}:{server.port}"
         self._cert = server.tls_cert
-        self._key = os.environ.get(KEY) or (settings.access.admin_key and settings.access.admin_key.reveal())
+        admin = settings.access.admin_key
+        self.key = os.environ.get(KEY) or (admin.reveal() if admin else None)
 
     def ask(self, method: str, path: str, body: object = None, seconds: float = 30.0) -> Any:
         """What it answers, decoded; None where nobody answers. `path` is not quoted yet. Raises `AskError` where it
         refuses."""
         connection = self._connection()
-        headers = {"content-type": "application/json"} | ({"x-api-key": self._key} if self._key else {})
+        headers = {"content-type": "application/json"} | ({"x-api-key": self.key} if self.key else {})
         try:
             connection.connect()
             if connection.sock is not None:
@@ -66,10 +67,14 @@ class Running:
         parts = urlsplit(self.url)
         if parts.scheme != "https":
             return http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=_SECONDS)
+        return http.client.HTTPSConnection(parts.hostname or "", parts.port, timeout=_SECONDS, context=self.tls())
+
+    def tls(self) -> ssl.SSLContext:
+        """How to know the gateway by its certificate."""
         context = ssl.create_default_context()
         if self._cert:  # this very certificate is what it must show, by whatever name it is asked
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
             context.load_verify_locations(self._cert)
             context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
             context.check_hostname = False
-        return http.client.HTTPSConnection(parts.hostname or "", parts.port, timeout=_SECONDS, context=context)
+        return context
