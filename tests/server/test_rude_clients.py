@@ -202,8 +202,11 @@ async def test_what_can_be_read_in_two_ways_is_refused(data: bytes):
         await refused(served, data)
 
 
-async def test_a_websocket_where_there_is_none_is_refused_so_that_clients_go_on_without():
-    async with serve() as served:
+async def test_a_websocket_that_the_application_does_not_take_up_ends_with_its_answer():
+    async def application(request: Request, out: Response) -> None:
+        await out.whole(426 if request.upgrade else 200, b"", b"")
+
+    async with serve(application) as served:
         offer = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: WebSocket\r\n\r\n"
         await refused(served, offer, status=426)
 

@@ -19,7 +19,6 @@ from dragoman.server.surfaces import Surface
 
 _REFUSALS = {
     400: Failure(kind="bad_request", status=400, message="this is not HTTP/1.1 as we read it"),
-    426: Failure(kind="bad_request", status=426, message="there is no WebSocket here: send the request over HTTP"),
     413: Failure(
         kind="too_large",
         status=413,
@@ -32,6 +31,9 @@ _REFUSALS = {
     ),
     431: Failure(kind="bad_request", status=431, message="the headers are larger than 64 KiB or more than 200"),
 }
+_NO_WEBSOCKET = Failure(
+    kind="bad_request", status=426, message="there is no WebSocket here: send the request over HTTP"
+)
 _DRAINING = Failure(kind="draining", status=503, message="this gateway is shutting down: try again", retry_after=1)
 
 
@@ -74,6 +76,8 @@ class App:
             await _fail(out, path, _REFUSALS[request.refused], *extra)
         elif access.refused:
             await _fail(out, path, Failure(kind="forbidden", status=403, message=access.refused))
+        elif request.upgrade:
+            await _fail(out, path, _NO_WEBSOCKET, ("upgrade", "websocket"))  # Codex, told 426, goes on without
         elif method == "POST" and (surface := surfaces.find(path)) is not None:
             key = surfaces.gateway_key(request.headers, request.query)
             if request.known is not None:

@@ -8,6 +8,7 @@ What a connection can be, and what moves it on:
 | reading   | parsed; whole: answering        | closed                    | closed `READ` after its begin or last body |
 | answering | parsed and queued (pipelining)  | the answer is cancelled   | cut if the client takes nothing for `WRITE`|
 | refused   | dropped                         | closed                    | cut after `LINGER`                         |
+| upgraded  | a WebSocket's: see `wire.websocket`                                                                      |
 | closed    | dropped                         |                           | cut if the client takes nothing for `WRITE`|
 
 A gateway's requests are small and its answers begin late, so a body is read whole (up to the limit) before the
@@ -33,9 +34,11 @@ from msgspec import Struct
 from dragoman.gateway.call import clean
 from dragoman.server.coding import body_decoder
 from dragoman.server.heads import Head, Heads, Known
+from dragoman.wire import upgrade
 from dragoman.wire.burst import Burst
 from dragoman.wire.decode import Decoder
 from dragoman.wire.errors import BodyTooLarge, BodyTruncated, BodyUndecodable, WireError
+from dragoman.wire.websocket import Patience, Socket
 
 log = logging.getLogger("dragoman")
 KEEP_ALIVE = 75.0  # seconds an idle connection is kept
@@ -53,7 +56,8 @@ _STATUS[499] = b"HTTP/1.1 499 Client Closed Request\r\n"
 class Request(Struct):
     """A whole request. Header names are in lower case; of a repeated header, the values joined by commas. `path` is
     percent-decoded. `refused` is the status with which the request is to be refused unread. `known`: its head, where
-    one like it came before."""
+    one like it came before. `upgrade`: a WebSocket is offered, which `Response.accept` takes up; any other answer
+    refuses it."""
 
     method: str = ""
     path: str = ""
@@ -63,6 +67,7 @@ class Request(Struct):
     keep_alive: bool = True
     refused: int = 0
     known: Head | None = None
+    upgrade: bool = False
 
 
 Application: TypeAlias = Callable[[Request, "Response"], Awaitable[None]]
@@ -103,6 +108,7 @@ class Connection(asyncio.Protocol):
     """See the module."""
 
     __slots__ = (
+        "_after",
         "_body",
         "_busy",
         "_decoder",
@@ -151,6 +157,7 @@ class Connection(asyncio.Protocol):
         self._size = 0
         self._head_size = 0
         self._url = b""
+        self._after = b""  # what came behind the offer of a WebSocket
         self._timer = self._loop.call_later(_TICK, self._look_at_clock)
 
     # asyncio's callbacks
@@ -161,6 +168,9 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         if self._refused:
+            return
+        if self._request.upgrade:
+            self._after += data  # a WebSocket's first frames, before its offer is answered
             return
         if not self._in_head:
             self._last = self._loop.time()
@@ -229,13 +239,22 @@ class Connection(asyncio.Protocol):
             self._task.cancel()
 
     def _stay(self, rest: bytes) -> None:
-        """The client offers another protocol (Java's HTTP client offers h2c with every first request): the offer is
-        passed over, as RFC 9110, section 7.8 allows, and the request read as HTTP/1.1."""
+        """The client offers another protocol. A WebSocket is the application's to take up; any other offer (Java's HTTP
+        client offers h2c with every first request) is passed over, as RFC 9110, section 7.8 allows, and the request
+        read as HTTP/1.1."""
         request = self._request
-        offer = request.headers.pop(b"upgrade", b"")
-        if request.method == "CONNECT" or b"websocket" in offer.lower():
-            self._refuse(400 if request.method == "CONNECT" else 426)  # Codex, told 426, goes on without
+        if request.method == "CONNECT":
+            self._refuse(400)
             return
+        if upgrade.offered(request.headers):
+            self.transport.pause_reading()
+            self._after = rest
+            self._reading = request.keep_alive = False
+            request.upgrade = True
+            self._queue.append(request)
+            self._next()
+            return
+        request.headers.pop(b"upgrade", None)
         request.headers.pop(b"connection", None)
         lines = [b"%b: %b\r\n" % header for header in request.headers.items()]
         self._parser = HttpRequestParser(self)
@@ -382,12 +401,15 @@ class Connection(asyncio.Protocol):
                 except Exception:
                     log.exception("%s %s broke the server", request.method, request.path)
                     transport.abort()
+                if response.socket is not None:
+                    await response.socket.close()
+                    return
                 if not response.ended:
                     response.abort()  # half an answer must not look like a whole one
                 self._last = self._loop.time()
                 if transport.is_closing():
                     return
-                if queue or listener.closing or request.refused or not request.keep_alive:
+                if queue or listener.closing or request.refused or request.upgrade or not request.keep_alive:
                     self._go_on(request)
                     if transport.is_closing():
                         return
@@ -397,21 +419,41 @@ class Connection(asyncio.Protocol):
 
     def _go_on(self, request: Request) -> None:
         """`request` is answered, and is not just to be followed by waiting for the next."""
-        if request.refused:
+        if request.refused or request.upgrade:
             self._listener.burst.flush()
             self._linger()
         elif not request.keep_alive or (self._listener.closing and not self._queue):
             self._listener.burst.flush()
             self.transport.close()
-        elif self._queue:
+        elif self._queue and not self._request.upgrade:
             self.transport.resume_reading()
 
     def close_if_idle(self) -> None:
         if not self._busy:
             self.transport.close()
 
+    def become(self, socket: Socket, answer: bytes) -> None:
+        """From now on it is `socket`'s; `answer` takes up the client's offer."""
+        self._timer.cancel()
+        self._listener.burst.flush()
+        self.transport.write(answer)
+        self.transport.set_protocol(socket)
+        socket.connection_made(self.transport)
+        if self.writable is not None:
+            socket.pause_writing()
+        rest, self._after = self._after, b""
+        if rest:
+            socket.data_received(rest)
+        self.transport.resume_reading()
+
+    def left(self) -> None:
+        """The WebSocket's connection is gone."""
+        self._listener.connections.discard(self)
+
     def _linger(self) -> None:
         """Tells the client that nothing more comes, and drops what it still sends, for a while."""
+        self._refused = True
+        self.transport.resume_reading()
         if self.transport.can_write_eof():
             self.transport.write_eof()
         self._timer.cancel()
@@ -443,7 +485,9 @@ class Response:
     frames the body is written here. `extra` lines are added to every answer (CORS).
     """
 
-    __slots__ = ("_bare", "_begun", "_chunked", "_connection", "_head", "_listener", "_request", "ended", "extra")
+    __slots__ = (
+        "_bare", "_begun", "_chunked", "_connection", "_head", "_listener", "_request", "ended", "extra", "socket",
+    )  # fmt: skip
 
     def __init__(self, connection: Connection, request: Request, listener: Listener) -> None:
         self._connection = connection
@@ -455,6 +499,20 @@ class Response:
         self._begun = False  # bytes of it have gone out
         self.ended = False
         self.extra = b""
+        self.socket: Socket | None = None
+
+    def accept(self, head: bytes = b"", subprotocol: str | None = None, patience: Patience | None = None) -> Socket:
+        """Takes up the offer of a WebSocket (`Request.upgrade`), speaking `subprotocol`, one of those offered. It is
+        closed when the application returns. Raises `ValueError` with what is wrong with the offer; nothing is sent
+        then."""
+        lines = upgrade.answer(self._request.method, self._request.headers)
+        if subprotocol is not None:
+            lines += b"sec-websocket-protocol: " + clean(subprotocol).encode("latin-1") + b"\r\n"
+        lines = b"".join((_STATUS[101], self._listener.date(), lines, head, self.extra, b"\r\n"))
+        self.socket = upgrade.accepted(subprotocol, patience, self._connection.left)
+        self._connection.become(self.socket, lines)
+        self.ended = True
+        return self.socket
 
     async def whole(self, status: int, head: bytes, body: bytes) -> None:
         """The whole answer, in one write. If another has begun, the connection is cut: no client takes that for an

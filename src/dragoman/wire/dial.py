@@ -30,15 +30,23 @@ def tls_context(ca_file: Path | None = None) -> ssl.SSLContext:
     return context
 
 
-async def dial(origin: Origin, proxy: Proxy | None, tls: Callable[[], ssl.SSLContext], protocol: Callable[[], P]) -> P:
-    """A protocol with a transport that reaches `origin`. `tls` is called only where TLS is spoken.
+async def dial(
+    origin: Origin,
+    proxy: Proxy | None,
+    tls: Callable[[], ssl.SSLContext],
+    protocol: Callable[[], P],
+    *,
+    tunnel: bool = False,
+) -> P:
+    """A protocol with a transport that reaches `origin`. `tls` is called only where TLS is spoken. `tunnel`: the proxy
+    is asked for a tunnel even where no TLS goes through it.
 
     Raises `ConnectFailed`, `TlsFailed`, `ProxyFailed`.
     """
     if proxy is None:
         return await _straight(origin, origin, tls, protocol)
-    if origin.scheme == "https":
-        return await _through(proxy, origin, tls(), protocol, tls)
+    if origin.scheme == "https" or tunnel:
+        return await _through(proxy, origin, tls() if origin.scheme == "https" else None, protocol, tls)
     try:
         return await _straight(proxy.origin, origin, tls, protocol)
     except WireError as error:
@@ -61,9 +69,13 @@ async def _straight(to: Origin, origin: Origin, tls: Callable[[], ssl.SSLContext
 
 
 async def _through(
-    proxy: Proxy, origin: Origin, inner: ssl.SSLContext, protocol: Callable[[], P], tls: Callable[[], ssl.SSLContext]
+    proxy: Proxy,
+    origin: Origin,
+    inner: ssl.SSLContext | None,
+    protocol: Callable[[], P],
+    tls: Callable[[], ssl.SSLContext],
 ) -> P:
-    """TLS to `origin` through the proxy's CONNECT tunnel."""
+    """To `origin` through the proxy's CONNECT tunnel; `inner`: with TLS in it."""
     loop = asyncio.get_running_loop()
     try:
         tunnel = await _straight(proxy.origin, origin, tls, _Tunnel)
@@ -72,6 +84,10 @@ async def _through(
     try:
         await tunnel.open(proxy, origin)
         made = protocol()
+        if inner is None:
+            tunnel.transport.set_protocol(made)
+            made.connection_made(tunnel.transport)
+            return made
         transport = await loop.start_tls(tunnel.transport, made, inner, server_hostname=origin.host)
         if transport is None:
             raise TlsFailed(f"{origin}: the tunnel was closed during the TLS handshake")

@@ -3,6 +3,7 @@
 Every error is a `WireError`; the type says what failed, the message says where and, where there is one, the mend.
 """
 
+from collections.abc import Mapping
 from typing import Literal
 
 Stage = Literal["connect", "first_byte", "idle", "total"]
@@ -53,6 +54,17 @@ class ConnectionLost(WireError):
 
 class ProtocolBroken(WireError):
     """The peer sent something that is not HTTP/1.1, or answered what was not asked."""
+
+
+class NotUpgraded(WireError):
+    """The peer answered the offer of a WebSocket with an HTTP response of its own: `status`, `headers` (lower-case
+    names) and `body` say which."""
+
+    def __init__(self, where: str, status: int, headers: Mapping[str, str], body: bytes) -> None:
+        super().__init__(f"{where}: no WebSocket there: it answered {status}")
+        self.status = status
+        self.headers = headers
+        self.body = body
 
 
 class HeadersTooLarge(WireError):
