@@ -88,8 +88,8 @@ def test_the_largest_count_that_is_believed_fits_the_ledger_in_every_sum(name: s
     ("name", "frame"),
     [
         ("openai-chat", b'data: {"choices":[],"usage":{"prompt_tokens":%b,"completion_tokens":%b}}\n\n'),
-        ("openai-responses", b'data: {"type":"response.completed","response":{"usage":{"input_tokens":%b,"output_tokens"'
-         b':%b}}}\n\n'),
+        ("openai-responses", b'data: {"type":"response.completed","response":{"usage":{"input_tokens":%b,"output_'
+         b'tokens":%b}}}\n\n'),
         ("anthropic", b'data: {"type":"message_delta","usage":{"input_tokens":%b,"output_tokens":%b}}\n\n'),
         ("gemini", b'data: {"usageMetadata":{"promptTokenCount":%b,"candidatesTokenCount":%b}}\n\n'),
         ("ollama", b'{"done":true,"prompt_eval_count":%b,"eval_count":%b}'),

@@ -39,6 +39,6 @@ __all__ = [
     "JSON", "Begin", "Broken", "CacheMark", "Choice", "Citation", "End", "Event", "Failed", "Failure", "FailureKind",
     "Finish", "FinishReason", "Fold", "Media", "Message", "Opaque", "OutOfOrder", "OutputFormat", "Part", "PartDelta",
     "PartEnd", "PartPatch", "PartStart", "Reasoning", "Refusal", "Reply", "Request", "Role", "Sequence", "Stated",
-    "Text", "Thinking", "TokenLogprob", "Tool", "ToolCall", "ToolChoice", "ToolResult", "Usage", "Used", "added", "fold",
-    "inclusive", "stated_input", "stated_output", "token_count", "unfold", "whole_json",
+    "Text", "Thinking", "TokenLogprob", "Tool", "ToolCall", "ToolChoice", "ToolResult", "Usage", "Used", "added",
+    "fold", "inclusive", "stated_input", "stated_output", "token_count", "unfold", "whole_json",
 ]  # fmt: skip
