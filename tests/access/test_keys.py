@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -102,23 +103,65 @@ def test_an_empty_admin_key_opens_nothing(state: State) -> None:
     assert KeyBook(state, Secret("")).find("") is None
 
 
-async def test_an_unknown_secret_is_looked_for_at_most_once_a_second(
+class Looks:
+    """A book whose loads are counted, on a clock that only its own waiting moves."""
+
+    def __init__(self, state: State, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.book = KeyBook(state)
+        self.at: list[float] = []
+        self._now = 100.0
+        load = self.book.load
+        monkeypatch.setattr(keys.time, "monotonic", lambda: self._now)
+        monkeypatch.setattr(keys.asyncio, "sleep", self._sleep)
+        monkeypatch.setattr(self.book, "load", lambda: self.at.append(self._now) or load())
+
+    async def _sleep(self, seconds: float) -> None:
+        self._now += seconds
+
+
+async def test_a_key_made_right_after_an_unknown_one_was_tried_counts_at_once(
     state: State, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    clock = [100.0]
-    monkeypatch.setattr(keys.time, "monotonic", lambda: clock[0])
-    book, loads = KeyBook(state), list[int]()
-    real = book.load
-    monkeypatch.setattr(book, "load", lambda: loads.append(1) or real())
+    book = Looks(state, monkeypatch).book
     assert await book.look_again("dgm-nobody") is None
     _, secret = make(state)
-    for _ in range(50):
-        assert await book.look_again(secret) is None
-    assert len(loads) == 1
-    clock[0] += 1.0
-    found = await asyncio.gather(*(book.look_again(secret) for _ in range(20)))
-    assert all(found) and len(loads) == 2
+    assert await book.look_again(secret)
     book.close()
+
+
+async def test_a_key_made_while_the_database_is_read_for_others_counts_at_once(
+    state: State, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    book = KeyBook(state)
+    load, began, end = book.load, threading.Event(), threading.Event()
+
+    def slow() -> bool:
+        read = load()
+        began.set()
+        assert end.wait(10)
+        return read
+
+    monkeypatch.setattr(book, "load", slow)
+    refreshing = asyncio.create_task(book.refresh())
+    assert await asyncio.to_thread(began.wait, 10)
+    _, secret = make(state)
+    looking = asyncio.create_task(book.look_again(secret))
+    await asyncio.sleep(0)
+    end.set()
+    assert await looking
+    await refreshing
+    book.close()
+
+
+async def test_however_many_unknown_secrets_are_tried_the_looks_are_twenty_a_second(
+    state: State, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = Looks(state, monkeypatch)
+    for _ in range(50):
+        assert await asyncio.gather(*(looks.book.look_again(f"dgm-{n}") for n in range(20))) == [None] * 20
+    assert len(looks.at) == 50
+    assert all(later - sooner >= 0.05 - 1e-9 for sooner, later in zip(looks.at, looks.at[1:], strict=False))
+    looks.book.close()
 
 
 async def test_keys_stay_in_force_when_the_database_cannot_be_read(

@@ -263,6 +263,37 @@ def test_a_key_cannot_be_overdrawn_by_calls_at_once_at_many_workers() -> None:
     assert spent >= 950 and admitted > 50
 
 
+def test_a_budget_that_other_workers_hold_for_calls_under_way_is_not_called_spent() -> None:
+    house = House(2, Limits())
+    first, second = house.workers
+    who = Principal(id="k", budget=1000)
+
+    def ask(worker: Worker, amount: int) -> Refused | None:
+        """What is said in the end."""
+        said: Refused | None = None
+        for _ in range(4):
+            try:
+                worker.limiter.admit(who, house.now)
+                worker.limiter.reserve(who, amount, house.now)
+            except Refused as refused:
+                said = refused
+            else:
+                return None
+            house.talk()
+        return said
+
+    assert ask(first, 900) is None
+    house.talk()
+    said = ask(second, 200)
+    assert said is not None and (said.status, said.kind, said.retry_after) == (429, "rate_limited", 1.0)
+
+    first.limiter.settle(who, house.now, cost=850, reserved=900)
+    house.now += 1.0
+    house.talk()
+    said = ask(second, 200)
+    assert said is not None and said.kind == "budget_spent"
+
+
 def test_a_keys_rate_is_exact_over_all_workers() -> None:
     house = House(3, Limits())
     who, admitted = Principal(id="k", rpm=20), list[float]()

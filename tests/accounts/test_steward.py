@@ -199,6 +199,22 @@ def test_what_the_books_say_was_spent_counts_where_the_steward_knows_less(house:
 # -- the script in Redis ----------------------------------------------------------------------------------------------
 
 
+def test_what_is_used_for_good_is_told_from_what_calls_under_way_may_give_back(
+    house: Callable[[str], Worker],
+) -> None:
+    a, b = house("a"), house("b")
+    a.say(T0, Used("day|1", MONEY, 0, 0, -1, 10))
+    a.say(T0, Used("day|1", MONEY, 8, 8, -1, 10, pending=5))
+
+    def seen() -> tuple[float, float]:
+        ((_, (share,)),) = b.say(T0, Used("day|1", MONEY, 0, 0, -1, 10)).groups
+        return share.others, share.gone
+
+    assert seen() == (8, 3)
+    a.say(T0, Used("day|1", MONEY, 8, 8, -1, 10))
+    assert seen() == (8, 8)
+
+
 def _anything(rng: Random, name: str, number: int, heard: int, view: dict[str, dict[str, float]]) -> Report:
     """A report such as a worker might send that holds what `view` says."""
     groups = []
@@ -216,6 +232,7 @@ def _anything(rng: Random, name: str, number: int, heard: int, view: dict[str, d
                 said.cut, said.raised = rng.choice([(-1, 0), (-1, 0.25), (4.5, 0), (2.0, 0)])
             if kind == MONEY and rng.random() < 0.2:
                 said.spent = float(rng.randint(0, 10**14))
+            said.pending = float(rng.randint(0, int(taken)))
             used.append(said)
             shares[limit] = said.held
         claims = [

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dragoman.canon import Usage
-from dragoman.catalog.prices import FREE, PICO, Price, PriceBook, cost, from_config, usd
+from dragoman.catalog.prices import FREE, MOST, PICO, Price, PriceBook, cost, from_config, usd
 from dragoman.config import Config, parse
 from dragoman.config import Price as ConfigPrice
 
@@ -256,3 +256,8 @@ def test_the_table_says_where_it_comes_from() -> None:
 def test_the_context_window_is_in_the_table_too() -> None:
     assert BOOK.context_window("openai", "gpt-4o") == 128_000
     assert BOOK.context_window("mine", "gpt-4o") is None
+
+
+def test_no_price_and_no_counts_make_a_cost_that_the_ledger_can_not_hold() -> None:
+    dear = from_config(ConfigPrice(input=1e300, output=1e300))
+    assert cost(Usage(input=10**8, output=10**8), dear) == MOST

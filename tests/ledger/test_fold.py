@@ -21,7 +21,7 @@ from dragoman.ledger.fold import Folder, fold
 from dragoman.ledger.glance import Glance
 from dragoman.ledger.journal import Journal
 from dragoman.ledger.row import Row
-from dragoman.ledger.spending import by_key
+from dragoman.ledger.spending import by_key, on_models
 from dragoman.ledger.store import Store, StoreError, remember
 
 PURE = {"_rows", "_record", "_text", "_day", "<listcomp>", "<dictcomp>", "<genexpr>", "<lambda>", "<module>"}
@@ -331,3 +331,13 @@ def test_a_database_of_the_first_schema_is_upgraded_and_of_a_later_one_refused(s
         remember(connection, "schema", "99")
     with pytest.raises(StoreError, match="schema 99"):
         Store(state)
+
+
+def test_what_a_key_spent_ends_at_the_largest_number_there_is_and_the_fold_goes_on(state: State) -> None:
+    for start in (0, 3):
+        book = write(state, range(start, start + 3), close=False, cost=2**62)
+        assert fold(state) == 3
+        book.close()
+    with Glance(state) as glance:
+        assert on_models(glance, ["m"], 0.0) == {"m": 6 * 2**62}
+        assert all(cost >= 2**62 for cost in by_key(glance)["k"].values())

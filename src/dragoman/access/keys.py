@@ -137,7 +137,8 @@ class KeyBook:
     """The keys in memory, for the hot path. `find` is the only thing a request needs; `load` and `refresh` read the
     database, in a thread. Call `refresh` every second: a key made or revoked elsewhere then counts within one."""
 
-    _PATIENCE = 1.0  # seconds between two looks for keys that nobody knows
+    _PATIENCE = 0.05  # seconds between two looks for keys that nobody knows
+    _BROKEN = 1.0  # the same, where the database can't be read
 
     def __init__(self, state: State, admin_key: Secret | None = None) -> None:
         self._state = state
@@ -147,7 +148,8 @@ class KeyBook:
         self._principals: dict[str, Principal] = dict(self._fixed)
         self._changes: str | None = None
         self._glance: Glance | None = None
-        self._looked = float("-inf")
+        self._look_at = 0.0  # the soonest
+        self._look: asyncio.Task[None] | None = None  # one that has not begun to read
         self._loading: asyncio.Task[bool] | None = None
 
     def find(self, secret: str) -> Principal | None:
@@ -183,16 +185,26 @@ class KeyBook:
             raise
         except Exception:
             _log.exception("the keys could not be read; the ones known stay in force")
+            self._look_at = time.monotonic() + self._BROKEN
             return False
 
     async def look_again(self, secret: str) -> Principal | None:
-        """`find`, after a refresh: for a secret that `find` doesn't know. Refreshes at most once a second, however many
-        unknown secrets are tried."""
-        now = time.monotonic()
-        if now - self._looked >= self._PATIENCE or self._loading is not None:
-            self._looked = now
-            await self.refresh()
+        """`find`, after a look into the database that begins now or later: for a secret that `find` doesn't know. So a
+        key counts as soon as it is made, and however many unknown secrets are tried, the looks are twenty a second."""
+        if self._look is None:
+            self._look = asyncio.create_task(self._look_soon())
+        await asyncio.shield(self._look)
         return self.find(secret)
+
+    async def _look_soon(self) -> None:
+        """One look, for all who ask before it begins."""
+        if (wait := self._look_at - time.monotonic()) > 0:
+            await asyncio.sleep(wait)
+        while self._loading is not None:  # it may have read already, before the key was made
+            await asyncio.wait([self._loading])
+        self._look = None
+        self._look_at = time.monotonic() + self._PATIENCE
+        await self.refresh()
 
     def close(self) -> None:
         if self._glance is not None:

@@ -27,6 +27,7 @@ from dragoman.accounts.steward import MONEY, RATE, Claim, Used
 WINDOW = 60.0  # seconds
 _IDLE = 120.0  # seconds after which a key that is not used holds nothing
 _FRESH = 0.25  # seconds in which what was heard of the other workers is believed
+_HELD = ("what is left of this gateway key's budget is held for calls under way: try again in 1 s", 1.0)
 _ASKED = 1.0  # seconds after which a request waits no more for a larger share
 
 
@@ -197,6 +198,7 @@ class _Money(Shared):
     def report(self, now: float) -> Used:
         said = super().report(now)
         said.spent = float(self._limiter.spent(self._account.principal, now))
+        said.pending = float(self._account.reserved)
         return said
 
 
@@ -298,7 +300,8 @@ class Limiter:
         account.needs, account.asked = needs, now
         principal, name = account.principal, lacking[0]
         if name.startswith("money|"):
-            short = Short("budget_spent", *_spent_budget(principal, now))
+            spent = self._own(account, now) + meters[name].gone + needs[name] > meters[name].whole()
+            short = Short("budget_spent", *_spent_budget(principal, now)) if spent else Short("rate_limited", *_HELD)
         else:
             limit = principal.rpm if name == "requests" else principal.tpm
             wait = account.window.first(now) if name == "requests" and account.window is not None else 1.0
@@ -347,7 +350,7 @@ class Limiter:
         if spent + account.reserved + max(amount, 1) <= budget:
             return
         if spent + max(amount, 1) <= budget and account.reserved:
-            raise Refused("rate_limited", "what is left of this gateway key's budget is held for calls under way", 1.0)
+            raise Refused("rate_limited", *_HELD)
         raise Refused("budget_spent", *_spent_budget(principal, now))
 
     def _account(self, principal: Principal) -> _Account:

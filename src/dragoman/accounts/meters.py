@@ -25,15 +25,15 @@ class Holder(Protocol):
 
 
 class Meter(ABC):
-    """One limit. `pressed`, `room`, `others`: as in `steward.Share`. `said`: what was said to be used; `held`: what the
-    steward takes to be held."""
+    """One limit. `pressed`, `room`, `others`, `gone`: as in `steward.Share`. `said`: what was said to be used; `held`:
+    what the steward takes to be held."""
 
     def __init__(self, name: str, kind: int, holder: Holder) -> None:
         self.name = name
         self.kind = kind
         self.holder = holder
         self.pressed = False
-        self.room = self.others = self.said = self.held = 0.0
+        self.room = self.others = self.gone = self.said = self.held = 0.0
         self.at = -NEVER  # when the steward was last heard of it
 
     @abstractmethod
@@ -66,6 +66,7 @@ class Meter(ABC):
     def hear(self, share: Share, now: float) -> None:
         """Takes what is granted."""
         self.pressed, self.room, self.others, self.held = share.pressed, share.room, share.others, share.held
+        self.gone = share.gone
         self.at = now
         self.holder.pressed = False
         self.holder.grant(share.held)

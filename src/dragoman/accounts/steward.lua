@@ -68,9 +68,15 @@ local function used_of(limit)
   return used
 end
 
+local function pending_of(limit)
+  local pending = 0
+  for _, part in pairs(limit.parts) do pending = pending + (part.pending or 0) end
+  return pending
+end
+
 local function update(group, said, worker, trusted)
   for _, u in ipairs(said[2]) do
-    local name, kind, held, used, like, most, cut, raised, spent = unpack(u)
+    local name, kind, held, used, like, most, cut, raised, spent, pending = unpack(u)
     local limit = group.limits[name]
     if not limit then
       limit = {kind = kind, at = now, most = -1, learned = -1, gone = 0, parts = {}}
@@ -89,6 +95,7 @@ local function update(group, said, worker, trusted)
     part.held = trusted and math.max(used, held) or used
     part.given = trusted and part.given or 0
     part.used, part.like, part['until'], part.poked = used, like, -1, false
+    part.pending = pending
     if spent > 0 then
       local parts = 0
       for _ in pairs(limit.parts) do parts = parts + 1 end
@@ -217,7 +224,9 @@ local function divide(name, worker)
       end
       part.held, part.given = part.held + part.given, 0
       local pressed = lacked_by_another(short[key], worker)
-      shares[#shares + 1] = {key, part.held, whole, limit.most, limit.learned, used - part.used, pressed, room}
+      local others = used - part.used
+      local gone = others - pending_of(limit) + (part.pending or 0)
+      shares[#shares + 1] = {key, part.held, whole, limit.most, limit.learned, others, pressed, room, gone}
     end
   end
   return shares
@@ -239,7 +248,7 @@ local function bury(worker, bye)
       local part = limit.parts[worker]
       if part then
         part.held = bye and part.used or part.held + part.given
-        part.used, part.given = part.held, 0
+        part.used, part.given, part.pending = part.held, 0, 0
         if limit.kind == SLOTS or part.held <= 0 then
           limit.parts[worker] = nil
         elseif bye and limit.kind == MONEY then

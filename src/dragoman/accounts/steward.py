@@ -54,6 +54,7 @@ class Used(Struct, array_like=True):
     `held`: its part. `used`: what of it is taken up. `like`: the most room beyond that it wishes. `most`: the whole
     limit, where it is declared or a provider told it. `cut`: the provider refused, and the limit learned from it.
     `raised`: by how much more than was learned it now took. `spent`: what the books say all have spent of it.
+    `pending`: of what is taken up, what calls under way may give back.
     """
 
     name: str
@@ -65,6 +66,7 @@ class Used(Struct, array_like=True):
     cut: float = -1
     raised: float = 0
     spent: float = 0
+    pending: float = 0
 
 
 class Claim(Struct, array_like=True):
@@ -108,7 +110,7 @@ class Report(Struct, array_like=True):
 class Share(Struct, array_like=True):
     """What a worker holds of a limit from now on. `limit`: the whole; `most`: what was declared or told of it;
     `learned`: what was learned (-1: none). `others`: used up by the others. `pressed`: another waits for some of it.
-    `room`: what it may expect to be granted beyond what it uses."""
+    `room`: what it may expect to be granted beyond what it uses. `gone`: of `others`, what nobody will give back."""
 
     name: str
     held: float
@@ -118,6 +120,7 @@ class Share(Struct, array_like=True):
     others: float
     pressed: bool
     room: float
+    gone: float = 0
 
 
 class Reply(Struct, array_like=True):
@@ -139,6 +142,7 @@ class Part(Struct):
     held: float = 0
     given: float = 0
     used: float = 0
+    pending: float = 0
     like: float = -1
     until: float = -1
     poked: bool = False
@@ -161,6 +165,10 @@ class Limit(Struct):
 
     def used(self) -> float:
         return self.gone + sum(part.used for part in self.parts.values())
+
+    def pending(self) -> float:
+        """What of that may come back."""
+        return sum(part.pending for part in self.parts.values())
 
 
 class Waiting(Struct):
@@ -271,6 +279,7 @@ class Steward:
             part.held = max(used.used, used.held) if trusted else used.used
             part.given = part.given if trusted else 0
             part.used, part.like, part.until, part.poked = used.used, used.like, -1, False
+            part.pending = used.pending
             if used.spent > 0 and (now < self.quiet or len(limit.parts) == 1):
                 limit.gone += max(0.0, used.spent - limit.used())
         before = {w.who: w.turn for w in group.waiting if w.worker == worker}
@@ -309,7 +318,8 @@ class Steward:
             part.held, part.given = part.held + part.given, 0
             pressed = bool(short.get(key, set()) - {worker})
             others = limit.used() - part.used
-            shares.append(Share(key, part.held, limit.whole, limit.most, limit.learned, others, pressed, room))
+            gone = others - limit.pending() + part.pending
+            shares.append(Share(key, part.held, limit.whole, limit.most, limit.learned, others, pressed, room, gone))
         return shares
 
     def _serve(self, name: str, group: Shared, free: dict[str, float]) -> dict[str, set[str]]:
@@ -370,7 +380,7 @@ class Steward:
                 if part is None:
                     continue
                 part.used = part.held = part.used if bye else part.held + part.given
-                part.given = 0
+                part.given = part.pending = 0
                 if limit.kind == SLOTS or part.held <= 0:
                     del limit.parts[worker]
                 elif bye and limit.kind == MONEY:

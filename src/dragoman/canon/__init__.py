@@ -33,12 +33,12 @@ from dragoman.canon.reply import (
 )
 from dragoman.canon.request import Message, OutputFormat, Request, Role, Thinking, Tool, ToolChoice
 from dragoman.canon.stream import Failed, Fold, OutOfOrder, Sequence, fold, unfold, whole_json
-from dragoman.canon.usage import Usage, added, inclusive, stated_input, stated_output
+from dragoman.canon.usage import Stated, Usage, added, inclusive, stated_input, stated_output, token_count
 
 __all__ = [
     "JSON", "Begin", "Broken", "CacheMark", "Choice", "Citation", "End", "Event", "Failed", "Failure", "FailureKind",
     "Finish", "FinishReason", "Fold", "Media", "Message", "Opaque", "OutOfOrder", "OutputFormat", "Part", "PartDelta",
-    "PartEnd", "PartPatch", "PartStart", "Reasoning", "Refusal", "Reply", "Request", "Role", "Sequence", "Text",
-    "Thinking", "TokenLogprob", "Tool", "ToolCall", "ToolChoice", "ToolResult", "Usage", "Used", "added", "fold",
-    "inclusive", "stated_input", "stated_output", "unfold", "whole_json",
+    "PartEnd", "PartPatch", "PartStart", "Reasoning", "Refusal", "Reply", "Request", "Role", "Sequence", "Stated",
+    "Text", "Thinking", "TokenLogprob", "Tool", "ToolCall", "ToolChoice", "ToolResult", "Usage", "Used", "added",
+    "fold", "inclusive", "stated_input", "stated_output", "token_count", "unfold", "whole_json",
 ]  # fmt: skip

@@ -13,9 +13,14 @@ output tokens, reasoning included. The dialects differ in what their totals leav
 | ollama, cohere   | not counted apart             | inside            |
 """
 
-from msgspec import Struct
+from typing import Annotated, TypeAlias
+
+from msgspec import Meta, Struct
 
 from dragoman.canon.parts import JSON
+
+MOST = 10**8  # tokens: ten times what the largest window takes in; a provider that counts more counts nonsense
+Stated: TypeAlias = Annotated[int, Meta(ge=0, le=MOST)]  # a count that can be believed
 
 CACHE_BESIDE = frozenset({"anthropic", "bedrock"})
 REASONING_BESIDE = frozenset({"gemini"})
@@ -37,6 +42,14 @@ class Usage(Struct, kw_only=True):
     audio_output: int = 0
     estimated: bool = False
     extra: JSON | None = None
+
+
+def token_count(value: object) -> int:
+    """A number of tokens as a provider states it: decimals are cut, and what is no believable number counts as 0. Every
+    count is read here, or as a `Stated`: so no sum and no cost of them is too large for journal and ledger."""
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= MOST:
+        return int(value)
+    return 0
 
 
 def added(one: Usage, other: Usage) -> Usage:

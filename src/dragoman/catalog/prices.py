@@ -23,6 +23,7 @@ from dragoman import config
 from dragoman.canon import Usage
 
 PICO = 10**12  # pico-dollars in a dollar
+MOST = 10**16  # pico-dollars: no call costs more than 10,000 dollars, whatever price and counts are claimed
 AT_HOME = frozenset({"local", "ollama", "llamacpp", "vllm"})
 _SOURCES = {"gemini": "google", "vertex": "google", "bedrock": "aws", "xai": "x-ai"}  # our provider: the table's
 _MEMO = 4096
@@ -54,7 +55,7 @@ FREE = Price()
 
 def cost(usage: Usage, price: Price) -> int:
     """Pico-dollars for `usage`. No token is billed twice, and none of a total is billed at more than one rate, however
-    odd the counts: parts that claim more than their total are cut to it."""
+    odd the counts: parts that claim more than their total are cut to it. `MOST` at most."""
     for above, tier in reversed(price.tiers):
         if usage.input > above:
             price = tier
@@ -85,7 +86,7 @@ def cost(usage: Usage, price: Price) -> int:
         thought = min(usage.reasoning, said)
         said -= thought
         total += thought * price.reasoning
-    return total + fresh * price.input + said * price.output
+    return min(total + fresh * price.input + said * price.output, MOST)
 
 
 def from_config(price: config.Price) -> Price:

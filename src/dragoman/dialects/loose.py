@@ -15,7 +15,7 @@ def text_or_none(value: object) -> str | None:
 
 
 def count(value: object) -> int:
-    """A number of tokens: whole, 0 or more. Decimals are cut."""
+    """A number of something: whole, 0 or more. Decimals are cut."""
     if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 2**53:
         return int(value)
     return 0

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Struct, structs
 
 from dragoman.accounts.pool import Seat
-from dragoman.canon import JSON, Failed, Request
+from dragoman.canon import JSON, Failed, Request, token_count
 from dragoman.dialects import anthropic, gemini, openai_responses
 from dragoman.dialects.anthropic import count as anthropic_count
 from dragoman.dialects.dialect import Dialect, Unsayable, Written
@@ -105,7 +105,8 @@ async def count(serving: Serving, story: Story) -> None:
         async def read(answer: Answer) -> None:
             nonlocal tokens
             count = _COUNTING[answer.outgoing.dialect.NAME].answer or first.answer
-            tokens = count(await answer.reply.read(REPLY_LIMIT)) if count else None
+            counted = count(await answer.reply.read(REPLY_LIMIT)) if count else None
+            tokens = counted if counted == token_count(counted) else None
 
         try:
             await serving.attempts.bring(ask, model, story, read)

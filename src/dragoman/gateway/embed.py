@@ -4,7 +4,7 @@ from msgspec import structs
 
 from dragoman import dialects
 from dragoman.accounts.pool import Seat
-from dragoman.canon import Failed, Failure, Media, Text, Usage
+from dragoman.canon import Failed, Failure, Media, Text, Usage, token_count
 from dragoman.dialects import embeddings
 from dragoman.dialects.dialect import Unsayable
 from dragoman.dialects.embeddings import EmbeddingRequest
@@ -84,8 +84,8 @@ async def _bring(ask: EmbedAsk, answer: Answer, story: Story) -> None:
         message = f"the provider's answer can't be read: {error}"
         raise Failed(Failure(kind="upstream_error", status=502, message=message)) from None
     reply.model = reply.model or answer.seat.target.model
-    estimated = reply.tokens is None
-    if reply.tokens is None:
+    estimated = reply.tokens is None or reply.tokens != token_count(reply.tokens)
+    if reply.tokens is None or estimated:
         reply.tokens = sum(map(_tokens, ask.request.inputs))
     story.used(Usage(input=reply.tokens, estimated=estimated))
     await story.whole(200, JSON_TYPE, _SURFACES[story.call.dialect.NAME].write_reply(reply, ask.request))

@@ -11,7 +11,7 @@ from msgspec import Raw
 
 from dragoman import dialects
 from dragoman.accounts.pool import Seat
-from dragoman.canon import Failed, Usage
+from dragoman.canon import Failed, Usage, token_count
 from dragoman.dialects.fields import Malformed, decode
 from dragoman.gateway.ask import JSON_LINE, Outgoing, encode, unsayable
 from dragoman.gateway.attempts import Answer
@@ -131,8 +131,8 @@ def _usage(body: bytes) -> Usage:
     """Tokens, where the endpoint counts any (newer audio and image models do)."""
     try:
         usage = msgspec.json.decode(body).get("usage") or {}
-        return Usage(input=int(usage.get("input_tokens", 0)), output=int(usage.get("output_tokens", 0)))
-    except (msgspec.DecodeError, AttributeError, TypeError, ValueError, OverflowError, RecursionError):
+        return Usage(input=token_count(usage.get("input_tokens")), output=token_count(usage.get("output_tokens")))
+    except (msgspec.DecodeError, UnicodeDecodeError, AttributeError, RecursionError):
         return Usage()
 
 

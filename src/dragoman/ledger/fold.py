@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from dragoman.ledger.store import Store
 
 BATCH = 2**20  # bytes of journal in one transaction
+_MOST = 2**63 - 1  # what a column of whole numbers holds
 _PRUNE_EVERY = 3600.0  # seconds
 _PRUNE_ROWS = 2000  # in one transaction
 _log = logging.getLogger("dragoman.ledger")
@@ -211,14 +212,25 @@ def _book(connection: "Connection", rows: list[Row], path: Path, position: int) 
     for row in fresh:
         if row.key and row.cost:
             spent[row.key, _day(row.time // 86400)] += row.cost
-    added = [(key, day, writer, cost) for (key, day), cost in sorted(spent.items())]
+    added = [(key, day, writer, min(cost, _MOST)) for (key, day), cost in sorted(spent.items())]
     columns = ["key", "day", "writer", "cost"]
     _insert_decisions(connection, fresh)
-    upsert(connection, schema.spending, columns, added, {"cost": lambda new: schema.spending.c.cost + new.cost})
+    upsert(connection, schema.spending, columns, added, {"cost": _more})
     upsert(
         connection, schema.folded, ["file", "position"], [(path.name, position)], {"position": lambda new: new.position}
     )
     return len(fresh)
+
+
+def _more(new: Any) -> Any:
+    """What was spent, and `new`; the most there can be, where that is more."""
+    from sqlalchemy import case, literal_column
+
+    from dragoman.ledger import schema
+
+    before: Any = schema.spending.c.cost
+    most: Any = literal_column(str(_MOST))
+    return case((before > most - new.cost, most), else_=before + new.cost)
 
 
 _COLUMNS = [*COLUMNS, "day", "writer"]

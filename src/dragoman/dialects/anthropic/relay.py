@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 from msgspec import Raw, Struct
 
-from dragoman.canon import JSON, Usage, inclusive
+from dragoman.canon import JSON, Stated, Usage, inclusive
 from dragoman.dialects.anthropic.errors import failure_of
 from dragoman.dialects.anthropic.names import NAME
 from dragoman.dialects.anthropic.usage import read_usage, write_usage
@@ -19,20 +19,20 @@ _TRUE, _FALSE = Raw(b"true"), Raw(b"false")
 
 
 class _Creation(Struct):
-    ephemeral_1h_input_tokens: int | None = None
+    ephemeral_1h_input_tokens: Stated | None = None
 
 
 class _OutputDetails(Struct):
-    thinking_tokens: int | None = None
+    thinking_tokens: Stated | None = None
 
 
 class _Stated(Struct):
     """A usage object of the common form; any other is read by `read_usage`."""
 
-    input_tokens: int
-    output_tokens: int
-    cache_creation_input_tokens: int | None = None
-    cache_read_input_tokens: int | None = None
+    input_tokens: Stated
+    output_tokens: Stated
+    cache_creation_input_tokens: Stated | None = None
+    cache_read_input_tokens: Stated | None = None
     cache_creation: _Creation | None = None
     output_tokens_details: _OutputDetails | None = None
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from dragoman.canon import JSON, Usage, inclusive, stated_input, stated_output
+from dragoman.canon import JSON, Usage, inclusive, stated_input, stated_output, token_count
 from dragoman.dialects.anthropic.names import NAME, TIERS_USED
 
 _KNOWN = frozenset(
@@ -66,5 +66,4 @@ def read_tier(stated: JSON) -> str | None:
 
 
 def _count(stated: Any, name: str) -> int:
-    value = stated.get(name) if isinstance(stated, dict) else None
-    return value if isinstance(value, int) and not isinstance(value, bool) else 0
+    return token_count(stated.get(name)) if isinstance(stated, dict) else 0

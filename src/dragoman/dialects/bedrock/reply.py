@@ -16,6 +16,7 @@ from dragoman.canon import (
     ToolCall,
     Usage,
     inclusive,
+    token_count,
 )
 from dragoman.dialects import loose
 from dragoman.dialects.fields import Malformed, decode
@@ -132,17 +133,17 @@ def usage_in(stated: object) -> Usage | None:
     if not isinstance(stated, dict):
         return None
     hour = [
-        loose.count(item.get("inputTokens"))
+        token_count(item.get("inputTokens"))
         for item in loose.objects(stated.get("cacheDetails"))
         if item.get("ttl") == "1h"
     ]
     return inclusive(
         "bedrock",
         Usage(
-            input=loose.count(stated.get("inputTokens")),
-            output=loose.count(stated.get("outputTokens")),
-            cached=loose.count(stated.get("cacheReadInputTokens")),
-            cache_write=loose.count(stated.get("cacheWriteInputTokens")),
+            input=token_count(stated.get("inputTokens")),
+            output=token_count(stated.get("outputTokens")),
+            cached=token_count(stated.get("cacheReadInputTokens")),
+            cache_write=token_count(stated.get("cacheWriteInputTokens")),
             cache_write_1h=sum(hour),
         ),
     )

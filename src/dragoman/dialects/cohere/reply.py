@@ -13,6 +13,7 @@ from dragoman.canon import (
     ToolCall,
     Usage,
     inclusive,
+    token_count,
 )
 from dragoman.dialects import loose
 from dragoman.dialects.cohere.request import PLAN
@@ -134,9 +135,9 @@ def usage_in(stated: object) -> Usage | None:
     return inclusive(
         "cohere",
         Usage(
-            input=loose.count(tokens.get("input_tokens")),
-            output=loose.count(tokens.get("output_tokens")),
-            cached=loose.count(stated.get("cached_tokens")),
+            input=token_count(tokens.get("input_tokens")),
+            output=token_count(tokens.get("output_tokens")),
+            cached=token_count(stated.get("cached_tokens")),
             extra={"billed_units": billed} if billed else None,
         ),
     )

@@ -13,7 +13,7 @@
 
 from typing import Any
 
-from dragoman.canon import JSON, Usage, inclusive, stated_input, stated_output
+from dragoman.canon import JSON, Usage, inclusive, stated_input, stated_output, token_count
 from dragoman.dialects.gemini.names import NAME, keyed, listed
 
 _TOTALS = (
@@ -31,9 +31,9 @@ def read_usage(data: Any) -> Usage | None:
     if not isinstance(data, dict) or not data:
         return None
     data = dict(keyed(data))
-    prompt, candidates, thoughts, cached, _ = [_count(data.pop(name, None)) for name in _TOTALS]
+    prompt, candidates, thoughts, cached, _ = [token_count(data.pop(name, None)) for name in _TOTALS]
     usage = Usage(
-        input=prompt + _count(data.get("toolUsePromptTokenCount")),
+        input=prompt + token_count(data.get("toolUsePromptTokenCount")),
         output=candidates,
         cached=cached,
         reasoning=thoughts,
@@ -47,7 +47,7 @@ def read_usage(data: Any) -> Usage | None:
 def write_usage(usage: Usage, dialect: str) -> JSON:
     """`usageMetadata` for a reply that came from `dialect`."""
     extra = (usage.extra if dialect == NAME else None) or {}
-    prompt = stated_input(NAME, usage) - _count(extra.get("toolUsePromptTokenCount"))
+    prompt = stated_input(NAME, usage) - token_count(extra.get("toolUsePromptTokenCount"))
     written: JSON = {"promptTokenCount": max(prompt, 0), "candidatesTokenCount": max(stated_output(NAME, usage), 0)}
     written["totalTokenCount"] = usage.input + usage.output
     if usage.reasoning:
@@ -61,13 +61,9 @@ def write_usage(usage: Usage, dialect: str) -> JSON:
     return written
 
 
-def _count(value: Any) -> int:
-    return int(value) if isinstance(value, int | float) and value > 0 else 0
-
-
 def _audio(details: Any) -> int:
     if not details:
         return 0
     return sum(
-        _count(keyed(item).get("tokenCount")) for item in listed(details) if keyed(item).get("modality") == "AUDIO"
+        token_count(keyed(item).get("tokenCount")) for item in listed(details) if keyed(item).get("modality") == "AUDIO"
     )

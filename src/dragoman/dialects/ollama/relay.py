@@ -3,7 +3,7 @@
 import msgspec
 from msgspec import Raw
 
-from dragoman.canon import Usage
+from dragoman.canon import Stated, Usage
 from dragoman.dialects.dialect import Seen
 from dragoman.dialects.ollama.errors import failure_of
 from dragoman.dialects.ollama.reply import usage_in
@@ -20,8 +20,8 @@ def retarget(fields: dict[str, Raw], model: str, stream: bool, quirks: Quirks) -
 
 
 class _Counts(msgspec.Struct):
-    prompt_eval_count: int = 0
-    eval_count: int = 0
+    prompt_eval_count: Stated = 0
+    eval_count: Stated = 0
 
 
 _counts = msgspec.json.Decoder(_Counts).decode

@@ -18,6 +18,7 @@ from dragoman.canon import (
     TokenLogprob,
     ToolCall,
     Usage,
+    token_count,
 )
 from dragoman.dialects import loose
 from dragoman.dialects.fields import Malformed, decode
@@ -51,7 +52,7 @@ def reply_id(said: object) -> str:
 
 def usage_in(data: JSON) -> Usage:
     """The counts beside `done`. A prompt that was wholly cached has no `prompt_eval_count`."""
-    return Usage(input=loose.count(data.get("prompt_eval_count")), output=loose.count(data.get("eval_count")))
+    return Usage(input=token_count(data.get("prompt_eval_count")), output=token_count(data.get("eval_count")))
 
 
 def finish_in(said: object, called: bool) -> FinishReason:

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 from msgspec import Raw, Struct
 
-from dragoman.canon import Usage
+from dragoman.canon import Stated, Usage
 from dragoman.dialects.dialect import Seen
 from dragoman.dialects.fields import Malformed, decode
 from dragoman.dialects.openai_chat.errors import failure_of
@@ -32,22 +32,22 @@ class _Frame(Struct):
 
 
 class _Details(Struct):
-    cached_tokens: int | None = None
-    cache_write_tokens: int | None = None
-    audio_tokens: int | None = None
-    reasoning_tokens: int | None = None
+    cached_tokens: Stated | None = None
+    cache_write_tokens: Stated | None = None
+    audio_tokens: Stated | None = None
+    reasoning_tokens: Stated | None = None
 
 
 class _Stated(Struct):
     """A usage object of the common form; any other is read by `read_usage`."""
 
-    prompt_tokens: int
-    completion_tokens: int
+    prompt_tokens: Stated
+    completion_tokens: Stated
     total_tokens: int
     prompt_tokens_details: _Details | None = None
     completion_tokens_details: _Details | None = None
-    prompt_cache_hit_tokens: int | None = None
-    cached_tokens: int | None = None
+    prompt_cache_hit_tokens: Stated | None = None
+    cached_tokens: Stated | None = None
 
 
 class _Common(Struct):

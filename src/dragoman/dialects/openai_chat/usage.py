@@ -16,7 +16,7 @@ DeepSeek states cached tokens as `prompt_cache_hit_tokens`, Moonshot as `cached_
 
 import math
 
-from dragoman.canon import JSON, Usage, inclusive
+from dragoman.canon import JSON, Usage, inclusive, token_count
 from dragoman.dialects.openai_chat.names import NAME
 
 _PROMPT = "prompt_tokens_details"
@@ -30,7 +30,7 @@ _NONE: JSON = {}
 
 
 def whole_number(value: object) -> int:
-    """A count as providers give it; 0 for what is none."""
+    """A number as providers give it; 0 for what is none."""
     if type(value) is int:
         return value
     if isinstance(value, int):
@@ -45,21 +45,21 @@ def _unread(details: JSON, known: frozenset[str]) -> JSON:
 
 
 def read_usage(stated: JSON) -> Usage:
-    """Never fails: what is missing or of a wrong type counts as 0. Unknown counters go into `extra`."""
+    """Never fails: what is missing or no believable number counts as 0. Unknown counters go into `extra`."""
     prompt = details if isinstance(details := stated.get(_PROMPT), dict) else _NONE
     completion = details if isinstance(details := stated.get(_COMPLETION), dict) else _NONE
     usage = Usage(
-        input=whole_number(stated.get("prompt_tokens")),
-        output=whole_number(stated.get("completion_tokens")),
-        cached=whole_number(prompt.get("cached_tokens")),
-        cache_write=whole_number(prompt.get("cache_write_tokens")),
-        audio_input=whole_number(prompt.get("audio_tokens")),
-        reasoning=whole_number(completion.get("reasoning_tokens")),
-        audio_output=whole_number(completion.get("audio_tokens")),
+        input=token_count(stated.get("prompt_tokens")),
+        output=token_count(stated.get("completion_tokens")),
+        cached=token_count(prompt.get("cached_tokens")),
+        cache_write=token_count(prompt.get("cache_write_tokens")),
+        audio_input=token_count(prompt.get("audio_tokens")),
+        reasoning=token_count(completion.get("reasoning_tokens")),
+        audio_output=token_count(completion.get("audio_tokens")),
     )
     if not usage.cached:
-        usage.cached = whole_number(stated.get("prompt_cache_hit_tokens")) or whole_number(stated.get("cached_tokens"))
-    if usage.reasoning and whole_number(stated.get("total_tokens")) == usage.input + usage.output + usage.reasoning:
+        usage.cached = token_count(stated.get("prompt_cache_hit_tokens")) or token_count(stated.get("cached_tokens"))
+    if usage.reasoning and token_count(stated.get("total_tokens")) == usage.input + usage.output + usage.reasoning:
         usage.output += usage.reasoning  # xAI counts reasoning beside the completion
     extra = {} if _KNOWN.issuperset(stated) else {name: stated[name] for name in stated if name not in _KNOWN}
     if unread := _unread(prompt, _KNOWN_PROMPT):

@@ -11,7 +11,20 @@
 
 import msgspec
 
-from dragoman.canon import JSON, Choice, FinishReason, Opaque, Part, Reasoning, Refusal, Reply, Text, ToolCall, Usage
+from dragoman.canon import (
+    JSON,
+    Choice,
+    FinishReason,
+    Opaque,
+    Part,
+    Reasoning,
+    Refusal,
+    Reply,
+    Text,
+    ToolCall,
+    Usage,
+    token_count,
+)
 from dragoman.dialects.fields import Fields, Malformed, decode
 from dragoman.dialects.openai_responses.content import objects_in, read_citation, read_logprobs
 from dragoman.dialects.openai_responses.items import read_reasoning
@@ -155,19 +168,15 @@ def read_usage(usage: object) -> Usage | None:
     inputs = inputs if isinstance(inputs, dict) else {}
     outputs = outputs if isinstance(outputs, dict) else {}
     return Usage(
-        input=_count(usage.get("input_tokens")),
-        output=_count(usage.get("output_tokens")),
-        cached=_count(inputs.get("cached_tokens")),
-        cache_write=_count(inputs.get("cache_write_tokens")),
-        reasoning=_count(outputs.get("reasoning_tokens")),
-        audio_input=_count(inputs.get("audio_tokens")),
-        audio_output=_count(outputs.get("audio_tokens")),
+        input=token_count(usage.get("input_tokens")),
+        output=token_count(usage.get("output_tokens")),
+        cached=token_count(inputs.get("cached_tokens")),
+        cache_write=token_count(inputs.get("cache_write_tokens")),
+        reasoning=token_count(outputs.get("reasoning_tokens")),
+        audio_input=token_count(inputs.get("audio_tokens")),
+        audio_output=token_count(outputs.get("audio_tokens")),
     )
 
 
 def _text(value: object) -> str:
     return value if isinstance(value, str) else ""
-
-
-def _count(value: object) -> int:
-    return int(value) if isinstance(value, int | float) else 0
