@@ -67,7 +67,7 @@ def test_heads_are_forgotten_before_they_fill_the_memory():
 
 requests = st.lists(
     st.builds(
-        lambda body, name, more: post(body, name, more),
+        post,
         st.binary(max_size=12),
         st.sampled_from(LENGTHS),
         st.sampled_from((b"", b"X-Length: 5\r\n", b"Accept: */*\r\n")),
