@@ -1,30 +1,39 @@
 #!/bin/sh
-# Makes the virtual environment $1, with the newest Python from 3.11 on that is here; says what is missing otherwise.
+# Makes the virtual environment $1, with a Python from 3.11 on that is here; says what is missing otherwise.
+# The system's own comes first: distributions build theirs with profile-guided optimisation, and a gateway on one takes
+# a tenth less CPU than on most that were compiled by hand. PYTHON=… chooses another.
 set -eu
 venv=$1
 
 new_enough() { command -v "$1" >/dev/null 2>&1 && "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))'; }
+complete() { "$1" -c 'import ensurepip, venv' >/dev/null 2>&1; } # Debian ships venv without the part that brings pip
 
 if [ -x "$venv/bin/python" ] && "$venv/bin/python" -m pip --version >/dev/null 2>&1; then
     exit 0
 fi
 
-for python in "${PYTHON:-python3}" python3.14 python3.13 python3.12 python3.11 none; do
-    if new_enough "$python"; then break; fi
+found=none
+for python in "${PYTHON:-/usr/bin/python3}" python3 python3.14 python3.13 python3.12 python3.11; do
+    if new_enough "$python"; then
+        if complete "$python"; then
+            found=$python
+            break
+        fi
+        if [ "$found" = none ]; then found=$python; fi
+    fi
 done
-if [ "$python" = none ]; then
+if [ "$found" = none ]; then
     echo "Dragoman needs Python 3.11 or newer, and finds none. On Debian: apt-get install python3 python3-venv" >&2
     exit 1
 fi
 
-# Debian ships venv without the part that puts pip into it.
-if ! "$python" -c 'import ensurepip, venv' >/dev/null 2>&1; then
+if ! complete "$found"; then
     if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
         apt-get update -qq
         DEBIAN_FRONTEND=noninteractive apt-get install -y -qq python3-venv
     else
-        echo "$python can't make virtual environments yet. On Debian: sudo apt-get install python3-venv" >&2
+        echo "$found can't make virtual environments yet. On Debian: sudo apt-get install python3-venv" >&2
         exit 1
     fi
 fi
-"$python" -m venv --clear "$venv"
+"$found" -m venv --clear "$venv"
