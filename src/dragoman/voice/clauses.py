@@ -1,0 +1,78 @@
+"""Cuts an answer, as it streams in, into pieces that can be said one by one.
+
+The first piece is short, since somebody waits for it: it ends at the first mark of punctuation with two words ahead of
+it, or after `FIRST_WORDS` words. The others are sentences, so that they are said with the right melody; a sentence
+that does not end is cut at a comma, or at last between two words. Together the pieces are the text, to the character.
+"""
+
+import re
+
+FIRST_WORDS = 5
+_LONG = 160  # characters from which on a comma is as good as a full stop
+_LONGEST = 280  # and from which on any space is
+_SENTENCE = re.compile(r"[.!?…。！？]+[\"')\]*_”’]*(?=\s)|\n+|[。！？]")
+_COMMA = re.compile(r"[,;:–—]+[\"')\]*_”’]*(?=\s)|[，；、]")
+# what ends in a full stop and ends no sentence: titles, initials, the number ahead of a list's item
+_SHORT_FORM = re.compile(r"(?:\b(?:Mr|Mrs|Ms|Dr|Prof|St|Sr|Jr|vs|etc|e\.g|i\.e|approx|[A-Z])|^\s*\d{1,3})\.$")
+
+
+class Clauses:
+    """One answer's text. `add` gives the pieces that are whole now, `rest` what is left at its end."""
+
+    def __init__(self) -> None:
+        self._text = ""
+        self._first = True
+
+    def add(self, text: str) -> list[str]:
+        self._text += text
+        pieces = []
+        while (end := self._end()) is not None:
+            pieces.append(self._text[:end])
+            self._text = self._text[end:]
+            self._first = False
+        return pieces
+
+    def rest(self) -> list[str]:
+        left, self._text = self._text, ""
+        return [left] if left else []
+
+    def _end(self) -> int | None:
+        """Where the first piece ends, its space included; None: it is not whole yet."""
+        text = self._text
+        ends = [e for e in (self._sentence(), self._early() if self._first else self._late()) if e is not None]
+        if not ends:
+            return None
+        end = min(ends)
+        while end < len(text) and text[end].isspace():
+            end += 1
+        return end
+
+    def _sentence(self) -> int | None:
+        for found in _SENTENCE.finditer(self._text):
+            ahead = self._text[: found.end()]
+            if ahead.strip() and not _SHORT_FORM.search(ahead):
+                return found.end()
+        return None
+
+    def _early(self) -> int | None:
+        words = list(re.finditer(r"\S+(?=\s)", self._text))
+        for found in _COMMA.finditer(self._text):
+            if len(self._text[: found.end()].split()) >= 2:
+                early = found.end()
+                break
+        else:
+            early = None
+        full = words[FIRST_WORDS - 1].end() if len(words) >= FIRST_WORDS else None
+        return min((e for e in (early, full) if e is not None), default=None)
+
+    def _late(self) -> int | None:
+        text = self._text
+        if len(text) > _LONG:
+            found = None
+            for found in _COMMA.finditer(text, 0, _LONGEST):
+                if found.end() > _LONG // 2:
+                    return found.end()
+        if len(text) > _LONGEST:
+            space = text.rfind(" ", 1, _LONGEST)
+            return space if space > 0 else _LONGEST
+        return None

@@ -1,0 +1,118 @@
+"""What a dialogue wants done by the world outside: said as data, carried out by `pipeline.py`."""
+
+from typing import TypeAlias
+
+from msgspec import Struct
+
+from dragoman.canon import Request
+from dragoman.voice.events import JSON
+from dragoman.voice.record import Turn
+
+
+class Send(Struct, frozen=True):
+    """To the client."""
+
+    event: JSON
+
+
+class Listen(Struct, frozen=True):
+    """Begin to transcribe an utterance."""
+
+    utterance: int
+    language: str | None
+    prompt: str | None
+
+
+class Feed(Struct, frozen=True):
+    """More of its sound."""
+
+    utterance: int
+    pcm: bytes
+
+
+class Understand(Struct, frozen=True):
+    """What does it say so far? Told to `understood`."""
+
+    utterance: int
+    pause: int
+
+
+class Finish(Struct, frozen=True):
+    """What does it say? No more sound comes. Told to `finished`."""
+
+    utterance: int
+
+
+class Drop(Struct, frozen=True):
+    """Nobody wants to know."""
+
+    utterance: int
+
+
+class Judge(Struct, frozen=True):
+    """Is the turn complete? Told to `judged`."""
+
+    pause: int
+    pcm: bytes
+    words: str
+
+
+class Ask(Struct, frozen=True):
+    """Ask the model. What it says is told to `model`, where it comes from to `answered`. `speculative`: nobody may ever
+    want the answer; `Take` or `Cancel` follows."""
+
+    run: str
+    request: Request
+    speculative: bool
+
+
+class Take(Struct, frozen=True):
+    """A speculative answer is wanted."""
+
+    run: str
+
+
+class Cancel(Struct, frozen=True):
+    """The model's answer is not wanted any more."""
+
+    run: str
+
+
+class Forget(Struct, frozen=True):
+    """A run is over; nothing more is asked of it."""
+
+    run: str
+
+
+class Speak(Struct, frozen=True):
+    """Have it said. Its sounds are told to `sound`, its end to `spoken`."""
+
+    run: str
+    text: str
+    voice: str
+    speed: float
+
+
+class Hush(Struct, frozen=True):
+    """Stop saying it."""
+
+    run: str
+
+
+class Report(Struct, frozen=True):
+    """A turn is over: its record."""
+
+    turn: Turn
+
+
+class Close(Struct, frozen=True):
+    """The session is over."""
+
+    code: int = 1000
+    reason: str = ""
+
+
+Order: TypeAlias = (
+    Send | Listen | Feed | Understand | Finish | Drop | Judge
+    | Ask | Take | Cancel | Forget | Speak | Hush | Report | Close
+)  # fmt: skip

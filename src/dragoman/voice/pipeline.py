@@ -1,0 +1,349 @@
+"""A session on a text model: the actor that carries out what a `Dialogue` orders.
+
+How it works. One loop owns the dialogue. Everything that happens (an event of the client, words, a judgement, something
+the model says, a piece of sound, a moment that was waited for) is put into one inbox of bounded size as a function to
+be called; after each, the orders are carried out. Each engine's work runs in a task of its own, which ends with the
+session, whatever ends it. Events for the client go through a queue of bounded size, so that a slow client slows down
+its own session and nothing else.
+"""
+
+import asyncio
+import contextlib
+import logging
+import secrets
+import time
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from functools import partial
+from typing import Any, Protocol
+
+from dragoman.canon import Broken, End, Event, Failure
+from dragoman.voice import orders
+from dragoman.voice.dialogue import SESSION_SECONDS, Dialogue
+from dragoman.voice.engine import EngineError, Sound, Speaker, Transcriber, TurnJudge, Utterance, VoiceActivity
+from dragoman.voice.events import JSON, error
+from dragoman.voice.model import Answering, Model
+from dragoman.voice.record import Turn
+from dragoman.voice.refusal import Refused
+from dragoman.voice.session import Session
+
+log = logging.getLogger("dragoman")
+_INBOX = 256  # happenings that wait; who brings more waits
+_OUTBOX = 2048  # events the client has not taken
+_FRAMES = 4  # of sound looked at before others have their turn
+
+
+_BROKE = Refused("The server had an error while processing your event.", "internal_error", kind="server_error")
+
+
+class Client(Protocol):
+    """The other side: a codec over a socket, or a test."""
+
+    async def receive(self) -> JSON | None:
+        """The client's next event; None: it is gone."""
+        ...
+
+    async def send(self, event: JSON) -> None:
+        """Waits while the client is slow; raises nothing when it is gone."""
+        ...
+
+
+class Ears(Protocol):
+    """The engines of a worker, as `engines.Engines` has them."""
+
+    transcriber: Transcriber
+    speaker: Speaker
+    judge: TurnJudge | None
+
+    def activity(self) -> VoiceActivity: ...
+
+
+class Pipeline:
+    """One session. `run` it once.
+
+    `kind`: `realtime` or `transcription`. `tells_turns`: the client asked for the event `dragoman.turn`. `observe` is
+    given every turn's record. `speculations`: how many answers of a model that costs money may be begun in vain.
+    """
+
+    def __init__(
+        self, model_name: str, model: Model, engines: Ears, *, kind: str = "realtime", tells_turns: bool = False,
+        observe: Callable[[Turn], None] = lambda turn: None, speculations: int = 0, seconds: float = SESSION_SECONDS,
+        settings: JSON | None = None, clock: Callable[[], float] = time.monotonic,
+    ) -> None:  # fmt: skip
+        self._model = model
+        self._engines = engines
+        self._now = clock
+        self._tells_turns = tells_turns
+        self._observe = observe
+        self._speculations = speculations
+        self._utterances: dict[int, Utterance] = {}
+        self._asking: dict[str, tuple[Answering, asyncio.Task[None]]] = {}
+        self._unsure: set[str] = set()  # the runs whose answer may be in vain
+        self._speaking: dict[str, asyncio.Task[None]] = {}
+        self._understanding: dict[int, asyncio.Task[None]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._inbox: asyncio.Queue[Callable[[], None] | None] = asyncio.Queue(_INBOX)
+        self._outbox: asyncio.Queue[JSON | None] = asyncio.Queue(_OUTBOX)
+        self._closing: orders.Close | None = None
+        session = Session(_new_id("sess"), model_name, int(time.time() + seconds), kind)
+        if settings is not None:
+            session.update(settings)
+        self.session_id = session.id
+        self._dialogue = Dialogue(
+            session, engines.activity(), new_id=_new_id, now=self._now(), seconds=seconds,
+            may_speculate=self._may_speculate, drafts=not engines.transcriber.metered,
+        )  # fmt: skip
+
+    async def run(self, client: Client) -> orders.Close:
+        """Until the client is gone or the session is over; returns how the connection is to be closed."""
+        sending = asyncio.create_task(self._send_all(client))
+        self._start(self._receive_all(client))
+        try:
+            self._dialogue.begin()
+            await self._carry_out()
+            await self._work()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(5):
+                    await self._outbox.put(None)
+                    await sending
+        finally:
+            self._dialogue.close()
+            self._drop_all()
+            await _ended([*self._tasks, sending])
+        return self._closing or orders.Close()
+
+    async def _work(self) -> None:
+        """The loop that owns the dialogue."""
+        dialogue, timer, due = self._dialogue, None, 0.0
+        while not dialogue.over:
+            now = self._now()
+            if now >= dialogue.wake(now):
+                dialogue.tick(now)
+                await self._carry_out()
+                continue
+            if timer is None or dialogue.wake(now) != due:
+                due = dialogue.wake(now)
+                if timer is not None:
+                    timer.cancel()
+                timer = asyncio.get_running_loop().call_later(due - now, self._nudge)
+            happening = await self._inbox.get()
+            if happening is None:
+                break
+            try:
+                happening()
+                await self._carry_out()
+                await self._listen()
+            except Exception:
+                log.exception("something broke in voice session %s; it goes on", self.session_id)
+                await self._send(error(_BROKE, None))
+        if timer is not None:
+            timer.cancel()
+
+    async def _listen(self) -> None:
+        """The sound that has come is looked at, a few frames at a time: other sessions wait meanwhile."""
+        count = 0
+        while self._dialogue.busy and not self._dialogue.over:
+            self._dialogue.listen(self._now())
+            await self._carry_out()
+            count += 1
+            if count % _FRAMES == 0:
+                await asyncio.sleep(0)
+
+    def _nudge(self) -> None:
+        with contextlib.suppress(asyncio.QueueFull):  # then something else wakes the loop
+            self._inbox.put_nowait(lambda: None)
+
+    # what is ordered
+
+    async def _carry_out(self) -> None:
+        for order in self._dialogue.take():
+            match order:
+                case orders.Send():
+                    await self._send(order.event)
+                case orders.Listen():
+                    self._utterances[order.utterance] = self._engines.transcriber.begin(
+                        language=order.language, prompt=order.prompt
+                    )
+                case orders.Feed():
+                    self._utterances[order.utterance].feed(order.pcm)
+                case orders.Understand():
+                    self._understand(order)
+                case orders.Finish():
+                    self._finish(order.utterance)
+                case orders.Drop():
+                    self._drop(order.utterance)
+                case orders.Judge():
+                    self._start(self._judge(order))
+                case orders.Ask():
+                    self._ask(order)
+                case orders.Take():
+                    self._unsure.discard(order.run)
+                    if order.run in self._asking:
+                        self._asking[order.run][0].take()
+                case orders.Cancel():
+                    self._cancel(order.run)
+                case orders.Forget():
+                    self._asking.pop(order.run, None)
+                    self._speaking.pop(order.run, None)
+                case orders.Speak():
+                    self._speaking[order.run] = self._start(self._speak(order))
+                case orders.Hush():
+                    if speaking := self._speaking.pop(order.run, None):
+                        speaking.cancel()
+                case orders.Report():
+                    await self._report(order.turn)
+                case orders.Close():
+                    self._closing = order
+
+    async def _send(self, event: JSON) -> None:
+        await self._outbox.put({"event_id": _new_id("event"), **event})
+
+    async def _report(self, turn: Turn) -> None:
+        self._observe(turn)
+        if self._tells_turns:
+            await self._send(turn.event())
+
+    # words
+
+    def _understand(self, order: orders.Understand) -> None:
+        utterance = self._utterances[order.utterance]
+
+        async def understand() -> None:
+            words = None
+            try:
+                words = await utterance.words()
+            except EngineError as failed:
+                log.warning("speech to text: %s", failed)
+            await self._tell(lambda: self._dialogue.understood(order.utterance, order.pause, words, self._now()))
+
+        self._understanding[order.utterance] = self._start(understand())
+
+    def _finish(self, number: int) -> None:
+        utterance = self._utterances.pop(number)
+        self._understanding.pop(number, None)
+
+        async def finish() -> None:
+            words, message = None, ""
+            try:
+                words = await utterance.finish()
+            except EngineError as failed:
+                message = str(failed)
+            await self._tell(lambda: self._dialogue.finished(number, words, message, self._now()))
+
+        self._start(finish())
+
+    def _drop(self, number: int) -> None:
+        if understanding := self._understanding.pop(number, None):
+            understanding.cancel()
+        if utterance := self._utterances.pop(number, None):
+            utterance.drop()
+
+    async def _judge(self, order: orders.Judge) -> None:
+        judge = self._engines.judge
+        if judge is None:
+            return
+        try:
+            complete = await judge.complete(order.pcm, order.words)
+        except EngineError as failed:
+            log.warning("end of turn: %s", failed)
+            return
+        await self._tell(lambda: self._dialogue.judged(order.pause, complete, self._now()))
+
+    # answers
+
+    def _may_speculate(self) -> bool:
+        return not self._model.metered or self._speculations > 0
+
+    def _ask(self, order: orders.Ask) -> None:
+        if order.speculative:
+            self._unsure.add(order.run)
+        answering = self._model.ask(order.request, speculative=order.speculative)
+        self._asking[order.run] = (answering, self._start(self._hear_model(order.run, answering)))
+
+    async def _hear_model(self, run: str, answering: Answering) -> None:
+        told = ended = False
+        failure = Failure(kind="internal", status=500, message="the gateway failed; its log has the details")
+        try:
+            async with contextlib.aclosing(answering.events()) as said:
+                async for event in said:
+                    if not told:
+                        told = True
+                        await self._tell(
+                            lambda: self._dialogue.answered(run, answering.target, answering.decision, answering.route)
+                        )
+                    ended = isinstance(event, End | Broken)
+                    await self._tell(partial(self._model_said, run, event))
+        except Exception:
+            log.exception("a model's answer broke a voice session")
+        if not ended:
+            await self._tell(lambda: self._dialogue.model(run, Broken(failure=failure), self._now()))
+
+    def _cancel(self, run: str) -> None:
+        if found := self._asking.pop(run, None):
+            answering, task = found
+            answering.drop()
+            task.cancel()
+        if run in self._unsure:
+            self._unsure.discard(run)
+            self._speculations -= 1
+
+    async def _speak(self, order: orders.Speak) -> None:
+        failed = None
+        try:
+            said = self._engines.speaker.say(order.text, voice=order.voice, speed=order.speed)
+            try:
+                async for sound in said:
+                    await self._tell(partial(self._sound, order.run, sound))
+            finally:
+                if isinstance(said, AsyncGenerator):
+                    await said.aclose()
+        except EngineError as error:
+            failed = str(error)
+        await self._tell(lambda: self._dialogue.spoken(order.run, failed, self._now()))
+
+    # plumbing
+
+    def _client_said(self, event: object) -> None:
+        self._dialogue.client(event, self._now())
+
+    def _model_said(self, run: str, event: Event) -> None:
+        self._dialogue.model(run, event, self._now())
+
+    def _sound(self, run: str, sound: Sound) -> None:
+        self._dialogue.sound(run, sound, self._now())
+
+    async def _tell(self, happening: Callable[[], None]) -> None:
+        await self._inbox.put(happening)
+
+    async def _receive_all(self, client: Client) -> None:
+        while (event := await client.receive()) is not None:
+            await self._tell(partial(self._client_said, event))
+        await self._inbox.put(None)
+
+    async def _send_all(self, client: Client) -> None:
+        while (event := await self._outbox.get()) is not None:
+            await client.send(event)
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    def _drop_all(self) -> None:
+        for answering, _ in self._asking.values():
+            answering.drop()
+        for utterance in self._utterances.values():
+            utterance.drop()
+        self._utterances.clear()
+        for task in self._tasks:
+            task.cancel()
+
+
+async def _ended(tasks: list[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _new_id(kind: str) -> str:
+    return f"{kind}_{secrets.token_hex(10)}"
