@@ -11,7 +11,6 @@ SOURCE = ROOT / "src" / "dragoman"
 PAGE = (ROOT / "docs" / "ARCHITECTURE.md").read_text()
 FLOORS = re.findall(r"^\| \d \| `(\w+)` \|", PAGE, re.M)
 NAMED = sorted(set(re.findall(r"`((?:\w+/)+\w+\.(?:py|md|toml))`", PAGE)))
-TO_COME = {"console"}
 HELD_BY = sorted(set(re.findall(r"`(tests/[\w/.]+)`", PAGE)))
 
 
@@ -35,13 +34,9 @@ def test_a_test_that_is_named_exists(name: str) -> None:
     assert (ROOT / name).exists()
 
 
-def test_what_is_to_come_is_not_there_yet() -> None:
-    assert not TO_COME & packages()
-
-
 def test_the_import_floors_are_those_of_the_page() -> None:
     """The order of the page is the order that import-linter holds."""
     contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
     layers = next(contract["layers"] for contract in contracts if contract["type"] == "layers")
     linted = [name for layer in layers for name in re.findall(r"\w+", layer) if name != "__main__"]
-    assert [name for name in linted if name not in TO_COME] == FLOORS
+    assert linted == FLOORS

@@ -8,7 +8,7 @@ import base64
 import json
 import math
 from array import array
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count
@@ -22,6 +22,7 @@ from .server import _Loop
 
 RATE = 24_000
 LOUD = 1000
+_IN_PAGE = "openai-insecure-api-key."
 Event = dict[str, Any]
 
 
@@ -50,6 +51,7 @@ class Talker:
     heard: list[Event] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
     url: str = ""
+    pages: Callable[[str], Response | None] = lambda path: None  # what else there is at its address
 
     def of(self, kind: str) -> list[Event]:
         """The events of one type that clients sent."""
@@ -67,8 +69,10 @@ def talk(talker: Talker) -> Iterator[Talker]:
         )  # fmt: skip
 
     def door(request: Request) -> Response | None:
+        if page := talker.pages(request.path):
+            return page
         talker.asked.append(request.path)
-        if talker.keys is None or request.headers.get("authorization", "").removeprefix("Bearer ") in talker.keys:
+        if talker.keys is None or _key(request) in talker.keys:
             return None
         body = b'{"error": {"message": "Incorrect API key provided.", "type": "invalid_request_error"}}'
         return Response(401, "Unauthorized", Headers({"content-type": "application/json"}), body)
@@ -81,6 +85,13 @@ def talk(talker: Talker) -> Iterator[Talker]:
     finally:
         server.close()
         _Loop.run(server.wait_closed())
+
+
+def _key(request: Request) -> str:
+    """As programs send it, or as pages do."""
+    offered = request.headers.get("sec-websocket-protocol", "").split(", ")
+    in_page = next((each for each in offered if each.startswith(_IN_PAGE)), "").removeprefix(_IN_PAGE)
+    return request.headers.get("authorization", "").removeprefix("Bearer ") or in_page
 
 
 class _Session:
@@ -115,6 +126,12 @@ class _Session:
             case "conversation.item.truncate":
                 kept = {name: event[name] for name in ("item_id", "content_index", "audio_end_ms")}
                 await self._send("conversation.item.truncated", **kept)
+            case "conversation.item.retrieve":
+                part = {"type": "output_audio", "transcript": self._talker.words[0].strip()}
+                item = {"id": event["item_id"], "type": "message", "role": "assistant", "content": [part]}
+                await self._send("conversation.item.retrieved", item=item)
+            case "response.create":
+                await self._respond()
 
     async def _listen(self, pcm: bytes) -> None:
         ms = len(pcm) / 2 / RATE * 1000

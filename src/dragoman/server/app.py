@@ -133,7 +133,7 @@ class App:
             handler, Ask(request.method, request.path, rest, request.headers, query, request.body)
         )
         error = [("x-dragoman-error", page.error)] if page.error else []
-        await out.whole(page.status, lines([("content-type", page.content_type), *error]), page.body)
+        await out.whole(page.status, lines([("content-type", page.content_type), *error, *page.headers]), page.body)
 
 
 async def _fail(out: Response, path: str, failure: Failure, *extra: tuple[str, str]) -> None:

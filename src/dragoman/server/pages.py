@@ -15,7 +15,7 @@ from dragoman.dialects.fields import Malformed, decode
 from dragoman.dialects.ollama import models as ollama
 from dragoman.dialects.openai_responses import stored
 from dragoman.gateway import Gateway
-from dragoman.server import decision_pages, listings
+from dragoman.server import console_pages, decision_pages, listings
 from dragoman.server.account_pages import STATES, AccountPages
 from dragoman.server.browsers import LOCAL
 from dragoman.server.metrics import Metrics
@@ -46,6 +46,7 @@ class Page(Struct):
     status: int = 200
     content_type: str = JSON_TYPE
     error: str | None = None
+    headers: tuple[tuple[str, str], ...] = ()
 
 
 Handler: TypeAlias = Callable[[Ask], Awaitable[Page]]
@@ -89,6 +90,7 @@ class Pages:
             ("POST", "/dragoman/v1/feedback"): self._feedback,
             ("POST", "/dragoman/v1/accounts"): self._add_account,
             ("GET", "/dragoman/v1/keys"): self._keys,
+            ("GET", console_pages.HOME): self._console,
         }
         self._by_prefix: tuple[tuple[str, str, Handler], ...] = (
             ("GET", "/v1/models/", self._model),
@@ -100,6 +102,7 @@ class Pages:
             ("POST", "/dragoman/v1/accounts/", self._operate),
             ("PATCH", "/dragoman/v1/accounts/", self._patch_account),
             ("DELETE", "/dragoman/v1/accounts/", self._remove_account),
+            ("GET", console_pages.HOME + "/", self._console),
             *(
                 (method, home + "/responses/", handler)
                 for home in ("/v1", "/openai/v1", "/openai", "")
@@ -293,6 +296,12 @@ class Pages:
         return Page(
             await decision_pages.feedback(serving.router, serving.settings.state, ask.body, principal, everything)
         )
+
+    async def _console(self, ask: Ask) -> Page:
+        found = console_pages.read(ask.rest)
+        if found is None:
+            raise Denied(Failure(kind="not_found", status=404, message=f"there is no {ask.path} here"))
+        return Page(found[0], content_type=found[1], headers=console_pages.HEADERS)
 
     # who asks
 

@@ -1,0 +1,100 @@
+// What is said, turn by turn, as the session's events tell it. No sound, no page: events in, state changed.
+
+/** A turn's stages, in their order, and what they are. */
+export const STAGES = {
+  vad_hang: "noticing the silence",
+  turn_model: "judging that the turn is over",
+  stt_final: "the last words",
+  route: "choosing the model",
+  llm_ttft: "the model's first token",
+  first_clause: "its first clause",
+  tts_ttfa: "the first sound of speech",
+  send: "sending it",
+};
+
+export class Turns {
+  constructor() {
+    // { number, item, you, response, replyItem, reply, heard, status, problem, brokenMs, stages, target }
+    this.all = [];
+    this.hearing = false;
+  }
+
+  add(fields) {
+    const turn = { number: this.all.length + 1, item: "", you: "", response: "", reply: "", status: "", ...fields };
+    this.all.push(turn);
+    return turn;
+  }
+
+  /** Something was written by the user. */
+  written(text) {
+    this.add({ you: text });
+  }
+
+  /** The reply that was being played has stopped after `ms`. */
+  broken(ms) {
+    const turn = this.all.findLast((turn) => turn.response);
+    if (turn) turn.brokenMs = ms;
+  }
+
+  take(event) {
+    const handler = HANDLERS[event.type];
+    if (handler) handler(this, event);
+  }
+
+  ofItem(id) {
+    return this.all.find((turn) => turn.item === id);
+  }
+
+  ofResponse(id) {
+    return this.all.find((turn) => id && turn.response === id);
+  }
+}
+
+const HANDLERS = {
+  "input_audio_buffer.speech_started": (turns) => {
+    turns.hearing = true;
+  },
+  "input_audio_buffer.speech_stopped": (turns) => {
+    turns.hearing = false;
+  },
+  "input_audio_buffer.committed": (turns, { item_id }) => {
+    turns.hearing = false;
+    turns.add({ item: item_id });
+  },
+  "conversation.item.input_audio_transcription.delta": (turns, { item_id, delta }) => {
+    const turn = turns.ofItem(item_id);
+    if (turn) turn.you += delta;
+  },
+  "conversation.item.input_audio_transcription.completed": (turns, { item_id, transcript }) => {
+    const turn = turns.ofItem(item_id);
+    if (turn) turn.you = transcript.trim();
+  },
+  "response.created": (turns, { response }) => {
+    const last = turns.all.at(-1);
+    const turn = last && !last.response ? last : turns.add({});
+    turn.response = response.id;
+    turn.status = "in_progress";
+  },
+  "response.output_audio_transcript.delta": (turns, { response_id, item_id, delta }) => {
+    const turn = turns.ofResponse(response_id);
+    if (!turn) return;
+    turn.reply += delta;
+    turn.replyItem = item_id;
+  },
+  "response.output_text.delta": (turns, event) => HANDLERS["response.output_audio_transcript.delta"](turns, event),
+  "conversation.item.retrieved": (turns, { item }) => {
+    const turn = turns.all.find((turn) => turn.replyItem === item.id);
+    if (turn) turn.heard = item.content[0]?.transcript ?? "";
+  },
+  "response.done": (turns, { response }) => {
+    const turn = turns.ofResponse(response.id);
+    if (!turn) return;
+    turn.status = response.status;
+    const details = response.status_details;
+    turn.problem = response.status === "failed" ? (details?.error?.message ?? "The reply failed.") : "";
+  },
+  "dragoman.turn": (turns, { response_id, stages_ms, target }) => {
+    const turn = turns.ofResponse(response_id) ?? turns.all.find((turn) => turn.response && !turn.stages);
+    if (turn) Object.assign(turn, { stages: stages_ms, target });
+  },
+};
