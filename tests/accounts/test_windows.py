@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -136,3 +137,25 @@ def test_a_ceiling_between_two_whole_numbers_is_not_stuck_there() -> None:
     for _ in range(20):
         ceiling.accepted(ceiling.whole, 0.4 / ceiling.value)
     assert ceiling.whole >= 4
+
+
+def test_a_window_drains_when_what_is_taken_has_left_it_turn_by_turn() -> None:
+    window = Window(10)
+    for second in range(10):
+        window.take(1, T0 + second)
+    assert window.drains(1, T0 + 20) - T0 == pytest.approx(60, abs=0.5)
+    assert window.drains(5, T0 + 20) - T0 == pytest.approx(64, abs=0.5)
+    assert window.drains(15, T0 + 20) - T0 == pytest.approx(124, abs=0.5)  # five of them after those that go first
+    assert Window(10).drains(10, T0) == T0
+
+
+def test_a_shared_window_drains_as_if_the_others_had_taken_theirs_alike() -> None:
+    window = Window(10)
+    window.take(2, T0)
+    window.take(2, T0 + 5)
+    window.others = 6.0
+    assert window.drains(5, T0 + 20) - T0 == pytest.approx(60, abs=0.5)
+    assert window.drains(6, T0 + 20) - T0 == pytest.approx(65, abs=0.5)
+    unused = Window(10)
+    unused.others = 10.0
+    assert unused.drains(1, T0) == T0 + 60  # at the latest

@@ -327,6 +327,14 @@ class SeatCapacity:
             paces.append(max(own, shared / parts) / self.health.seconds)
         return min(paces)
 
+    def drains(self, calls: float, now: float) -> float:
+        """About when so many more calls will have begun, of all workers together."""
+        account = self.account
+        tokens = calls * (self.health.tokens or 0.0)
+        counted = ((self.requests, calls), (account.requests, calls), (self.tokens, tokens), (account.tokens, tokens))
+        windows = [window.drains(amount, now) for window, amount in counted if window is not None]
+        return max(now + calls * (self.health.seconds or 0.0) / min(self.parallel.whole, account.slots), *windows)
+
     def reach(self, seconds: float) -> float:
         """About how many calls it can begin in so many seconds: what fits now, and what its pace lets follow."""
         account, each = self.account, self.health.tokens

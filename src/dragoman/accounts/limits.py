@@ -88,6 +88,23 @@ class Window:
                 return leaves
         return now + self.seconds
 
+    def drains(self, amount: float, now: float) -> float:
+        """When `amount` more will have been taken by all workers, each part of it as soon as it fits. What the others
+        used is taken to leave as this one's does."""
+        self.room(0, now)
+        left = self.used + self.others
+        over = left + amount - self.whole
+        if over <= 0 or self.whole <= 0:
+            return now
+        turns = max(0, math.ceil((over - left) / self.whole))  # of what is taken from now on, most must leave again
+        over -= turns * self.whole
+        gone, drained = 0.0, now + self.seconds if over > 0 else now
+        for leaves, held in self._slots:
+            if gone >= over - 1e-6:
+                break
+            gone, drained = gone + held * left / self.used, leaves
+        return drained + turns * self.seconds
+
     def take(self, amount: float, now: float) -> list[float]:
         """Counts `amount` at `now`. The entry is for `correct`."""
         self.used += amount

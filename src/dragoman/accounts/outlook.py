@@ -1,5 +1,6 @@
 """How long a wait will be, and whether it has sense: for refusals that tell the truth."""
 
+from dragoman.accounts.capacity import SeatCapacity
 from dragoman.accounts.lease import Refused, Rest, Want, Why
 from dragoman.accounts.limits import NEVER
 from dragoman.accounts.queue import Ticket
@@ -36,16 +37,25 @@ def rested(want: Want, now: float) -> float:
 
 
 def refusal(why: Why, want: Want, waiting: int, now: float) -> Refused:
-    """With how long until the first is back: by rests and windows, or, where all are only busy, by their pace.
+    """With how long until the first is back: by rests and windows, or, where all are only busy, by what they take.
     `waiting`: how many wait already."""
     seats = [seat for seat in want.roster.seats if allowed(seat, want) and seat.account.serving]
     wait = min((seat.opens(want, now) for seat in seats), default=NEVER) - now
     if wait <= 0:  # all that is missing is a slot, or a larger share of what the workers share
         wait = min(seat.frees(want, now) for seat in seats) - now
     if wait <= 0:
-        pace = sum(seat.pace() for seat in seats)
-        wait = max(_LEAST, (1 + waiting if why in ("full", "hopeless") else 1) / pace)
+        before = waiting * seats[0].account.parts if why in ("full", "hopeless") else 0  # as many wait elsewhere
+        wait = max(_LEAST, drained(1 + before, seats, now) - now)
     return Refused(why, None if wait == NEVER else wait, rests(want, now))
+
+
+def drained(calls: int, seats: list[SeatCapacity], now: float) -> float:
+    """When so many calls will have begun at the seats, each of which takes its part of them by its pace."""
+    paces = [seat.pace() for seat in seats]
+    total = sum(paces)
+    if total == NEVER:
+        return now
+    return min(seat.drains(calls * pace / total, now) for seat, pace in zip(seats, paces, strict=True))
 
 
 def rests(want: Want, now: float) -> tuple[Rest, ...]:
