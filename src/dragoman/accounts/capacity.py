@@ -35,9 +35,9 @@ class AccountCapacity:
     """One account. `serving`: whether new calls may go there (not drained, disabled or removed)."""
 
     __slots__ = (
-        "claim", "concurrency", "cooldown", "declared", "failures", "host", "in_flight", "last_at", "last_error",
-        "last_kind", "name", "parts", "pressed", "purse", "requests", "seats", "served", "serving", "share", "shared",
-        "slots", "spec", "tokens",
+        "claim", "concurrency", "cooldown", "counted", "declared", "failures", "host", "in_flight", "last_at",
+        "last_error", "last_kind", "name", "parts", "pressed", "purse", "requests", "seats", "served", "serving",
+        "share", "shared", "slots", "spec", "tokens",
     )  # fmt: skip
 
     def __init__(self, spec: AccountSpec, host: Host, shared: bool = False) -> None:
@@ -78,6 +78,7 @@ class AccountCapacity:
         self.concurrency = within(self.slots, self.share)
         self.requests = self._rebound(self.requests, limits.rpm)
         self.tokens = self._rebound(self.tokens, limits.tpm)
+        self.counted = any((limits.rpm, limits.tpm, limits.daily, limits.monthly))
         if not (limits.daily or limits.monthly):
             self.purse = None
         elif self.purse is None:
@@ -205,16 +206,13 @@ class SeatCapacity:
         window = self.tokens
         if window.used + tokens > window.limit and not window.room(tokens, now):
             return 0
-        if account.requests is not None:
-            window = account.requests
-            if window.used >= window.limit and not window.room(1, now):
+        if account.counted:
+            if (at := account.requests) is not None and at.used >= at.limit and not at.room(1, now):
                 return 0
-        if account.tokens is not None:
-            window = account.tokens
-            if window.used + tokens > window.limit and not window.room(tokens, now):
+            if (at := account.tokens) is not None and at.used + tokens > at.limit and not at.room(tokens, now):
                 return 0
-        if account.purse is not None and not account.purse.room(self.estimate(want), now):
-            return 0
+            if account.purse is not None and not account.purse.room(self.estimate(want), now):
+                return 0
         if self._told:
             for resource, allowance in self._told.items():
                 if not allowance.room(_amount(resource, want), now):
@@ -354,13 +352,14 @@ class SeatCapacity:
         account.in_flight += 1
         self.requests.take(1, now)
         lease.entries.append((self.tokens, self.tokens.take(tokens, now)))
-        if account.requests is not None:
-            account.requests.take(1, now)
-        if account.tokens is not None:
-            lease.entries.append((account.tokens, account.tokens.take(tokens, now)))
-        if account.purse is not None:
-            lease.cost = self.estimate(lease.want)
-            account.purse.reserve(lease.cost)
+        if account.counted:
+            if account.requests is not None:
+                account.requests.take(1, now)
+            if account.tokens is not None:
+                lease.entries.append((account.tokens, account.tokens.take(tokens, now)))
+            if account.purse is not None:
+                lease.cost = self.estimate(lease.want)
+                account.purse.reserve(lease.cost)
         if self._told:
             self._count(lease)
         if self.cooldown.state or account.cooldown.state or account.host.cooldown.state:

@@ -1,6 +1,6 @@
 """How well an account does a model: decaying estimates of what its last calls were like."""
 
-_OLD = 0.8  # what an estimate keeps of itself with each further call
+_OLD, _NEW = 0.8, 0.2  # what an estimate keeps of itself with each further call, and what it takes of that
 _TRUSTED = 20  # calls before a percentile is believed
 SUSPECT = 0.75  # below this share of success, a seat is itself in trouble
 
@@ -22,7 +22,7 @@ class Health:
     def began(self, ttft: float) -> None:
         """The first token came. The percentile follows by steps up and down whose sizes balance where 1 in 20 is above:
         Ma, Muthukrishnan and Sandler, "Frugal streaming for estimating quantiles" (2013)."""
-        self.ttft = ttft if self.ttft is None else _OLD * self.ttft + (1 - _OLD) * ttft
+        self.ttft = ttft if self.ttft is None else self.ttft + _NEW * (ttft - self.ttft)
         if self.p95 is None:
             self.p95 = 2 * ttft
         else:
@@ -31,14 +31,17 @@ class Health:
         self._seen += 1
 
     def succeeded(self, seconds: float, ttft: float | None, tokens_in: int, tokens_out: int) -> None:
-        self.success = _OLD * self.success + (1 - _OLD)
-        self.seconds = seconds if self.seconds is None else _OLD * self.seconds + (1 - _OLD) * seconds
+        if self.success < 1:
+            self.success += _NEW * (1 - self.success)
+        known = self.seconds
+        self.seconds = seconds if known is None else known + _NEW * (seconds - known)
         tokens = tokens_in + tokens_out
         if tokens:
-            self.tokens = tokens if self.tokens is None else _OLD * self.tokens + (1 - _OLD) * tokens
+            known = self.tokens
+            self.tokens = tokens if known is None else known + _NEW * (tokens - known)
         if tokens_out > 1 and ttft is not None and seconds > ttft:
-            speed = tokens_out / (seconds - ttft)
-            self.speed = speed if self.speed is None else _OLD * self.speed + (1 - _OLD) * speed
+            speed, known = tokens_out / (seconds - ttft), self.speed
+            self.speed = speed if known is None else known + _NEW * (speed - known)
 
     def failed(self) -> None:
         self.success *= _OLD

@@ -52,7 +52,7 @@ _OUR_TROUBLE = {
 _NO_ENDPOINT = frozenset({"not_found", "method_not_allowed"})
 # what of several failures tells the client most, from most to least
 _TELLING = ("rate_limited", "overloaded", "upstream_timeout", "upstream_error", "unknown_model")
-_UNTRIED = Outcome(dropped=True, sent=False)
+_UNTRIED, _DROPPED = Outcome(dropped=True, sent=False), Outcome(dropped=True)
 
 
 class Place(Struct, frozen=True):
@@ -272,7 +272,7 @@ class Attempts:
             row = story.row
             sent = story.elapsed()
             row.queue = sent - (row.route or 0.0) - (row.admit or 0.0)
-            outcome = Outcome(dropped=True)
+            outcome = _DROPPED
             reply = await self._client.send(
                 endpoint.origin, b"POST", endpoint.target, headers, outgoing.body, timeouts=timeouts,
                 extra=_passed_on(ask, outgoing, seat.target.provider),
