@@ -39,6 +39,7 @@ RATES = {  # theirs: ours, and what one of theirs is in ours
     "output_mtok": ("output", 10**6),
     "output_reasoning_mtok": ("reasoning", 10**6),
     "input_audio_mtok": ("audio_input", 10**6),
+    "cache_audio_read_mtok": ("cached_audio", 10**6),
     "output_audio_mtok": ("audio_output", 10**6),
     "requests_kcount": ("request", 10**9),
 }

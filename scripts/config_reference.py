@@ -86,7 +86,7 @@ SECTIONS: dict[str, tuple[type[msgspec.Struct], str]] = {  # heading: the type o
     "quirks": (Quirks, "Of a provider: in what it differs from the maker of its dialect."),
     "[[routes]]": (config.Route, "A public name for a choice among models, each."),
     "constraints": (config.Constraints, "Of a route."),
-    "[voice]": (config.Voice, "Realtime sessions. *Not yet.*"),
+    "[voice]": (config.Voice, "Realtime sessions."),
 }
 MEANING = {
     "Server.host": 'Where to listen. Anything but loopback needs `access.mode = "keys"`, or `--insecure-open`',
@@ -210,6 +210,9 @@ MEANING = {
     "Voice.stt": "Speech to text",
     "Voice.tts": "Text to speech",
     "Voice.turn": "End of turn",
+    "Voice.max_sessions": "Sessions that a gateway key may have open at a time, at each worker; no key counts as one",
+    "Voice.max_session_minutes": "How long a session may last",
+    "Voice.max_session_tokens": "Tokens that a session may take; the turn that goes beyond is the last",
     "Quirks.max_tokens_field": "openai-chat: the field that limits the output",
     "Quirks.developer_role": "openai-chat: knows the role `developer`; else such messages go as `system`",
     "Quirks.stream_usage": "openai-chat: understands `stream_options.include_usage`",

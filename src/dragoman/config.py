@@ -223,9 +223,14 @@ class Route(Struct, forbid_unknown_fields=True, kw_only=True):
 
 
 class Voice(Struct, forbid_unknown_fields=True, kw_only=True):
+    """`max_sessions`: that a gateway key may have open at a time (per worker); the other two hold for each session."""
+
     stt: str = "local"
     tts: str = "local"
     turn: str = "local"
+    max_sessions: Positive | None = None
+    max_session_minutes: Annotated[float, Meta(gt=0)] | None = None
+    max_session_tokens: Positive | None = None
 
 
 class Config(Struct, forbid_unknown_fields=True, kw_only=True):

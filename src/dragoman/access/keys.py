@@ -156,6 +156,18 @@ class KeyBook:
         """Who `secret` stands for. Expiry is the `Limiter`'s to judge."""
         return self._principals.get(hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest())
 
+    def knows(self, key_id: str) -> bool:
+        """Whether there is such a key, and it is not revoked."""
+        return any(principal.id == key_id for principal in self._principals.values())
+
+    async def of(self, key_id: str) -> Principal | None:
+        """Who the key of that id stands for; None where there is none, or it is revoked."""
+        found = next((each for each in self._principals.values() if each.id == key_id), None)
+        if found is None:
+            await self.refresh()
+            found = next((each for each in self._principals.values() if each.id == key_id), None)
+        return found
+
     def budgeted(self) -> bool:
         """Whether any key has a budget."""
         return any(principal.budget is not None for principal in self._principals.values())

@@ -216,10 +216,15 @@ class Limiter:
         for key, account in self._accounts.items():
             account.others, account.others_sum = dict(spending.get(key, {})), ("", 0)
 
+    def check(self, principal: Principal, now: float) -> None:
+        """Raises `Refused` where one who was admitted may not go on: the key has expired, or its budget is spent."""
+        self._check_expiry(principal, now)
+        if principal.budget is not None:
+            self._check_budget(self._account(principal), 0, now)
+
     def admit(self, principal: Principal, now: float, model: str | None = None) -> None:
         """Counts one request at `now` (Unix seconds), or raises `Refused` and counts nothing."""
-        if principal.expires is not None and now >= principal.expires:
-            raise Refused("unauthorized", "this gateway key has expired: ask for a new one")
+        self._check_expiry(principal, now)
         if model is not None and not principal.allows(model):
             allowed = ", ".join(sorted(principal.models or ()))
             raise Refused("forbidden", f"this gateway key may not use {model}: it may use {allowed}")
@@ -343,6 +348,10 @@ class Limiter:
         if account.own_sum[0] != start:
             account.own_sum = (start, _since(account.own, start))
         return account.own_sum[1]
+
+    def _check_expiry(self, principal: Principal, now: float) -> None:
+        if principal.expires is not None and now >= principal.expires:
+            raise Refused("unauthorized", "this gateway key has expired: ask for a new one")
 
     def _check_budget(self, account: _Account, amount: int, now: float) -> None:
         principal = account.principal

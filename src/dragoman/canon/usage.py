@@ -27,7 +27,8 @@ REASONING_BESIDE = frozenset({"gemini"})
 
 
 class Usage(Struct, kw_only=True):
-    """Tokens of one reply; totals inclusive. `cache_write_1h` is the part of `cache_write` kept for an hour.
+    """Tokens of one reply; totals inclusive. `cache_write_1h` is the part of `cache_write` kept for an hour,
+    `cached_audio` what is in `cached` and in `audio_input` both.
 
     `estimated` says that no provider counted these. `extra`: the provider's further counters, as `dialect` names them.
     """
@@ -39,6 +40,7 @@ class Usage(Struct, kw_only=True):
     cache_write_1h: int = 0
     reasoning: int = 0
     audio_input: int = 0
+    cached_audio: int = 0
     audio_output: int = 0
     estimated: bool = False
     extra: JSON | None = None

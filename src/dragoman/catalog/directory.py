@@ -178,5 +178,6 @@ def custom_provider(entry: config.Provider) -> Provider:
         quirks=quirks,
         embeds=maker.embeds,
         relays=PROVIDERS["openai"].relays if entry.dialect.startswith("openai") else frozenset(),
+        realtime=maker.realtime or ("openai" if entry.dialect.startswith("openai") else ""),
         keyless=True,
     )

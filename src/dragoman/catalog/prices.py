@@ -32,7 +32,8 @@ _COMPACT_DATE = re.compile(r"-(20\d\d)(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])(?=-|:
 
 class Price(Struct, frozen=True, kw_only=True):
     """Pico-dollars per token. None: as the kind of token it is part of (cached, written and audio input cost what
-    `input` costs; reasoning and audio output what `output` costs; `cache_write_1h` what `cache_write` costs).
+    `input` costs; `cached_audio` what `cached` costs; reasoning and audio output what `output` costs; `cache_write_1h`
+    what `cache_write` costs).
 
     `request` is pico-dollars per request. `tiers`: (n, price) in rising n; all tokens of a request with more than n
     input tokens cost that price.
@@ -45,6 +46,7 @@ class Price(Struct, frozen=True, kw_only=True):
     cache_write_1h: int | None = None
     reasoning: int | None = None
     audio_input: int | None = None
+    cached_audio: int | None = None
     audio_output: int | None = None
     request: int = 0
     tiers: tuple[tuple[int, "Price"], ...] = ()
@@ -68,14 +70,17 @@ def cost(usage: Usage, price: Price) -> int:
 
     cached = min(usage.cached, fresh)
     fresh -= cached
-    total += cached * (price.input if price.cached is None else price.cached)
+    cached_rate = price.input if price.cached is None else price.cached
+    cached_audio = min(usage.cached_audio, usage.audio_input, cached)
+    total += (cached - cached_audio) * cached_rate
+    total += cached_audio * (cached_rate if price.cached_audio is None else price.cached_audio)
     written = min(usage.cache_write, fresh)
     fresh -= written
     for_an_hour = min(usage.cache_write_1h, written)
     total += for_an_hour * (write_rate if price.cache_write_1h is None else price.cache_write_1h)
     total += (written - for_an_hour) * write_rate
     if price.audio_input is not None:
-        heard = min(usage.audio_input, fresh)
+        heard = min(usage.audio_input - cached_audio, fresh)
         fresh -= heard
         total += heard * price.audio_input
     if price.audio_output is not None:
@@ -210,6 +215,7 @@ class _Flat(TypedDict, total=False):
     cache_write_1h: int
     reasoning: int
     audio_input: int
+    cached_audio: int
     audio_output: int
     request: int
 

@@ -19,7 +19,8 @@ class Provider(Struct, frozen=True, kw_only=True):
     a dialect's path. `dialects`: what it speaks; a client of any other dialect is served through the first. `relays`:
     the OpenAI endpoints without a model conversation (embeddings, audio, images, moderations) that it has. `embeds`:
     the dialect of its embedding endpoint. `version`: the header that names the version of the protocol, and the one
-    we speak of our own accord; a relayed client's own goes before it. `keyless`: it runs at home and needs no key.
+    we speak of our own accord; a relayed client's own goes before it. `realtime`: how its realtime sessions are reached
+    (`catalog.realtime`), where it has any. `keyless`: it runs at home and needs no key.
     `embedded`: it is run here, by `dragoman.local`, which knows its address.
     """
 
@@ -34,6 +35,7 @@ class Provider(Struct, frozen=True, kw_only=True):
     quirks: Quirks = Quirks()
     embeds: str | None = None
     relays: frozenset[str] = frozenset()
+    realtime: Literal["", "openai", "azure", "voicelive", "gemini", "vertex"] = ""
     keyless: bool = False
     embedded: bool = False
 
@@ -76,6 +78,7 @@ PROVIDERS: dict[str, Provider] = {
             env=("OPENAI_API_KEY",),
             embeds="openai",
             relays=_OPENAI_RELAYS,
+            realtime="openai",
         ),
         Provider(
             name="azure",
@@ -85,6 +88,14 @@ PROVIDERS: dict[str, Provider] = {
             env=("AZURE_OPENAI_API_KEY",),
             embeds="openai",
             relays=_OPENAI_RELAYS,
+            realtime="azure",
+        ),
+        Provider(
+            name="voicelive",
+            base_url="",  # every resource has its own
+            dialects=("openai-chat", "openai-responses"),
+            auth="azure",
+            realtime="voicelive",
         ),
         Provider(
             name="anthropic",
@@ -102,6 +113,7 @@ PROVIDERS: dict[str, Provider] = {
             auth="x-goog-api-key",
             env=("GEMINI_API_KEY", "GOOGLE_API_KEY"),
             embeds="gemini",
+            realtime="gemini",
         ),
         Provider(
             name="vertex",
@@ -110,6 +122,7 @@ PROVIDERS: dict[str, Provider] = {
             auth="vertex",
             env=("GOOGLE_APPLICATION_CREDENTIALS",),
             embeds="gemini",
+            realtime="vertex",
         ),
         Provider(
             name="bedrock",

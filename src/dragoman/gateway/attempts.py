@@ -19,7 +19,7 @@ from dragoman.canon import Failed, Failure, Usage
 from dragoman.catalog.directory import Model
 from dragoman.catalog.providers import Provider
 from dragoman.gateway.ask import Asking, Outgoing, put
-from dragoman.gateway.call import PIN, Story
+from dragoman.gateway.call import PIN, Call, Story
 from dragoman.gateway.elsewhere import ANYWHERE, REFUSED, closed
 from dragoman.gateway.failures import wire_failure
 from dragoman.gateway.hedging import Late, race
@@ -171,7 +171,7 @@ class Attempts:
             if isinstance(lease, Ticket):
                 lease = await pool.leases.wait(lease)
             if isinstance(lease, Refused):
-                raise Failed(self._refusal(lease, failures, model, line_up, want.only))
+                raise Failed(self.refusal(lease, failures, model, line_up, want.only))
             place = Place(lease, line_up.seats[lease.seat], line_up)
             last = len(want.avoid) + 1 >= len(line_up.seats) or (want.only is not None and len(want.only) == 1)
             trial = _Trial(ask, model, story, last, want.attempt > 1)
@@ -189,7 +189,7 @@ class Attempts:
                         if story.usage is not None:
                             cost = pool.cost(at.seat.target.name, story.usage)
                             story.shares(at.seat, "broke", story.usage, cost)
-                        result = self._blamed(error.failure, at.seat, story)
+                        result = self.blamed(error.failure, at.seat, story)
                         if ask.resuming:
                             deadline = pool.leases.now() + self._patience
                             want = msgspec.structs.replace(want, deadline=deadline, affinity=None)
@@ -200,7 +200,7 @@ class Attempts:
                     raise Failed(result)
                 want = msgspec.structs.replace(want, avoid=want.avoid | avoid, attempt=want.attempt + 1)
             if failed >= MOST or want.attempt > MOST_REFUSED:
-                raise Failed(self._most_telling(failures, None))
+                raise Failed(self.most_telling(failures))
 
     async def _hedged(self, trial: "_Trial", first: Place, after: float) -> list[tuple[Place, Answer | Failure]]:
         """What came of an attempt, or of two where the first token of the first was not there `after` seconds later."""
@@ -232,7 +232,7 @@ class Attempts:
             except BaseException as error:
                 result.leave(error)
                 if isinstance(error, Failed):
-                    return self._blamed(error.failure, place.seat, trial.story)
+                    return self.blamed(error.failure, place.seat, trial.story)
                 raise
         return result
 
@@ -249,7 +249,7 @@ class Attempts:
             priority=1 if principal is None else principal.priority,
             affinity=ask.affinity() if several else None,
             prefer=pin,
-            only=_only(ask, model, line_up) if PIN in ask.call.headers else model.only,
+            only=only(ask.call, model, line_up) if PIN in ask.call.headers else model.only,
         )
 
     async def _attempt(self, trial: "_Trial", place: Place) -> Answer | Failure:
@@ -304,7 +304,7 @@ class Attempts:
         finally:
             if answer is None and outcome is not None:
                 leases.settle(place.lease, outcome)
-        return self._blamed(failure, seat, story)
+        return self.blamed(failure, seat, story)
 
     def _outcome(self, failure: Failure, kind: str, seat: Seat, told: ratelimits.Told = ratelimits.NOTHING) -> Outcome:
         if seat.account.engine is not None:
@@ -312,7 +312,7 @@ class Attempts:
         message = seat.account.hide(failure.message)
         return Outcome(kind=kind, message=message, retry_after=failure.retry_after, rates=told.rates)
 
-    def _blamed(self, failure: Failure, seat: Seat, story: Story) -> Failure:
+    def blamed(self, failure: Failure, seat: Seat, story: Story) -> Failure:
         """The failure as the client may see it."""
         account = seat.account
         story.failed(seat, failure.kind)
@@ -349,7 +349,8 @@ class Attempts:
                 return msgspec.structs.replace(timeouts, first_byte=slowest)
         return timeouts
 
-    def _most_telling(self, failures: list[Failure], wait: float | None) -> Failure:
+    def most_telling(self, failures: list[Failure], wait: float | None = None) -> Failure:
+        """Of several failures, the one that tells the client most. `wait`: seconds until an account is back."""
         kinds = [failure.kind for failure in failures]
         kind = next((kind for kind in _TELLING if kind in kinds), kinds[-1])
         failure = failures[kinds.index(kind)]
@@ -357,12 +358,12 @@ class Attempts:
             failure.retry_after = wait
         return failure
 
-    def _refusal(
+    def refusal(
         self, refused: Refused, failures: list[Failure], model: Model, line_up: LineUp, only: frozenset[str] | None
     ) -> Failure:
         """Why nobody takes the call, as the client may hear it. `only`: who could have."""
         if failures:
-            return self._most_telling(failures, refused.retry_after)
+            return self.most_telling(failures, refused.retry_after)
         if refused.why == "away":
             return away()
         if not line_up.seats:
@@ -391,10 +392,10 @@ class Attempts:
         )
 
 
-def _only(ask: Asking, model: Model, line_up: LineUp) -> frozenset[str] | None:
+def only(call: Call, model: Model, line_up: LineUp) -> frozenset[str] | None:
     """The account that alone may answer: the one an operator pins the call to. Raises `Failed` where the pin fits
     none."""
-    name = ask.call.headers[PIN].decode("latin-1")
+    name = call.headers[PIN].decode("latin-1")
     names = {seat.account.name for seat in line_up.seats.values()}
     if name not in (names if model.only is None else names & model.only):
         message = f'{PIN.decode()}: no account "{name}" may answer for model "{model.name}"'

@@ -20,7 +20,7 @@ from dragoman.routing.record import Attempt
 JSON_TYPE = b"application/json"
 PIN = b"x-dragoman-account"  # in a request: the account that alone may answer it, for operators
 _HEAD = (
-    b"content-type: %b\r\nx-request-id: %b\r\nx-dragoman-decision: dec%b\r\nx-dragoman-attempts: %d\r\n"
+    b"%bx-request-id: %b\r\nx-dragoman-decision: dec%b\r\nx-dragoman-attempts: %d\r\n"
     b"server-timing: admit;dur=%.3f, route;dur=%.3f, queue;dur=%.3f, upstream;dur=%.3f\r\n%b"
 )
 _LONGEST = 4096  # characters of a header that names what the client made up
@@ -168,10 +168,12 @@ class Story:
                 return
 
     def head(self, content_type: bytes) -> bytes:
-        """The headers every answered request carries (CONTRACT, "What every reply carries"), as lines."""
+        """The headers every answered request carries (CONTRACT, "What every reply carries"), as lines. `content_type`
+        is empty where no content follows."""
         row = self.row
         head = _HEAD % (
-            content_type, self._id, self._id[3:], row.attempts,
+            b"content-type: %b\r\n" % content_type if content_type else b"",
+            self._id, self._id[3:], row.attempts,
             row.admit or 0.0, row.route or 0.0, row.queue or 0.0, row.upstream or 0.0,
             b"" if self._seat is None else self._seat.lines,
         )  # fmt: skip

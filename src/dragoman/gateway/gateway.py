@@ -21,7 +21,7 @@ from dragoman.accounts.links import Link
 from dragoman.accounts.overlay import Overlay, lay
 from dragoman.accounts.shared import Shared
 from dragoman.accounts.shares import Shares
-from dragoman.canon import Failed, Failure
+from dragoman.canon import Failed, Failure, Usage
 from dragoman.dialects.fields import Malformed
 from dragoman.gateway.attempts import away
 from dragoman.gateway.call import PIN, Call, Out, Story
@@ -71,7 +71,7 @@ class Gateway:
         self.serving = Serving(lay(settings, layer, settings.state.path), client, self.leases)
         self._woken = {name: change.woken for name, change in layer.accounts.items()}
         self.keys = keys
-        self.trials = Trials(client, self._book)
+        self.trials = Trials(client, self.write_story)
         self.responses = Responses(settings.state)
         self._journal = journal
         self._observe = observe
@@ -101,7 +101,7 @@ class Gateway:
 
     async def answer(self, call: Call, out: Out) -> None:
         """Answers `call` on `out`, whatever happens; one row in the ledger, whatever happened."""
-        story = Story(call, out, self._book)
+        story = Story(call, out, self.write_story)
         try:
             if self.counting is None and self.shared is None and (principal := self._known(call.key)) is not None:
                 self._count(principal, story)
@@ -129,13 +129,21 @@ class Gateway:
         finally:
             story.book()
 
-    async def _admit(self, story: Story) -> None:
+    async def admit(self, story: Story, maker: str | None = None) -> None:
+        """Admits what is no call of `answer`: a session. `maker`: id of the gateway key that vouches for it, where it
+        has none of its own. Raises `Failed`."""
+        try:
+            await self._admit(story, maker)
+        except Refused as refused:
+            raise Failed(_refused(refused)) from None
+
+    async def _admit(self, story: Story, maker: str | None = None) -> None:
         """Who asks. Raises `Failed` or `Refused` where they may not: no key or a wrong one, over a limit, out of
         budget."""
         if self.counting is not None:
             await asyncio.shield(self.counting)
         key = story.call.key
-        principal = await self.who(key)
+        principal = await (self.who(key) if maker is None else self.keys.of(maker))
         if principal is not None:
             if self.shared is None:
                 self._count(principal, story)
@@ -211,7 +219,27 @@ class Gateway:
             if routes := router.budgeted():
                 router.load_spending(spending.on_models(glance, routes, since=now - now % 86400), now)
 
-    def _book(self, story: Story) -> None:
+    def bars(self, principal: Principal | None, key: str | None) -> Failure | None:
+        """Why a session that was admitted may not go on, if so: its key is revoked, expired or out of budget."""
+        if principal is None:
+            return None
+        try:
+            self.limiter.check(principal, self.leases.now())
+        except Refused as refused:
+            return _refused(refused)
+        if not self.keys.knows(principal.id):
+            return _unauthorized(key)
+        return None
+
+    def write_row(self, row: Row, usage: Usage | None, principal: Principal | None, reserved: int = 0) -> None:
+        """Books a turn of a session; the row is in the journal when this returns, for the client's socket waits for no
+        burst."""
+        if usage is not None and row.target is not None:
+            row.cost = self.serving.pool.cost(row.target, usage)
+        self._write(row, principal, reserved)
+        self._burst.flush()
+
+    def write_story(self, story: Story) -> None:
         row = story.row
         row.total = story.elapsed()
         if story.usage is not None and row.target is not None:
@@ -223,11 +251,14 @@ class Gateway:
             row.record = router.record(story.choice, row, story.attempts)
         if router.active:
             router.observe(row, story.choice, row.time + row.total / 1000, story.version)
+        self._write(row, story.principal, story.reserved)
+
+    def _write(self, row: Row, principal: Principal | None, reserved: int) -> None:
         self._journal.add(row)
         self._burst.soon()
-        if story.principal is not None:
+        if principal is not None:
             tokens = row.input + row.output
-            self.limiter.settle(story.principal, self.leases.now(), row.cost or 0, tokens, reserved=story.reserved)
+            self.limiter.settle(principal, self.leases.now(), row.cost or 0, tokens, reserved=reserved)
         self._observe(row)
 
     def _write_journal(self) -> None:

@@ -6,6 +6,7 @@ from dragoman.accounts.pool import Pool
 from dragoman.catalog.directory import Directory
 from dragoman.catalog.prices import Price, PriceBook
 from dragoman.gateway.attempts import Attempts
+from dragoman.gateway.lines import Lines
 from dragoman.gateway.offers import Offers
 from dragoman.gateway.router import Router
 from dragoman.gateway.wards import Wards
@@ -27,6 +28,7 @@ class Serving:
         self.wards = Wards(self.pool)
         self.offers = Offers(client, self.pool)
         self.attempts = Attempts(client, self.pool, settings.server)
+        self.lines = Lines(client, self.pool, self.attempts, settings.server)
         self.pool.open(former.pool if former is not None else None)
 
     def price(self, target: str) -> Price | None:

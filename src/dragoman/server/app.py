@@ -10,7 +10,7 @@ from dragoman import config, dialects
 from dragoman.canon import Failure
 from dragoman.dialects.gemini.writer import ArrayStreamWriter
 from dragoman.gateway import Call, Gateway
-from dragoman.server import browsers, surfaces
+from dragoman.server import browsers, realtime, surfaces
 from dragoman.server.coding import ACCEPTED
 from dragoman.server.http import Request, Response, lines
 from dragoman.server.metrics import Metrics
@@ -52,6 +52,7 @@ class App:
     def __init__(self, gateway: Gateway, metrics: Metrics) -> None:
         self.gateway = gateway
         self.pages = Pages(gateway, metrics, lambda: self.draining)
+        self.sessions = realtime.Sessions(gateway)
         self.draining = False
         self.running = 0  # calls being answered
         self._idle: asyncio.Event | None = None
@@ -76,6 +77,8 @@ class App:
             await _fail(out, path, _REFUSALS[request.refused], *extra)
         elif access.refused:
             await _fail(out, path, Failure(kind="forbidden", status=403, message=access.refused))
+        elif request.upgrade and (realtime_surface := realtime.find(request)) is not None:
+            await self._session(request, realtime_surface, out)
         elif request.upgrade:
             await _fail(out, path, _NO_WEBSOCKET, ("upgrade", "websocket"))  # Codex, told 426, goes on without
         elif method == "POST" and (surface := surfaces.find(path)) is not None:
@@ -116,9 +119,22 @@ class App:
         try:
             await self.gateway.answer(call, out)
         finally:
-            self.running -= 1
-            if self._idle is not None and not self.running:
-                self._idle.set()
+            self._done()
+
+    async def _session(self, request: Request, surface: realtime.Surface, out: Response) -> None:
+        if self.draining:
+            await _fail(out, request.path, _DRAINING, ("retry-after", "1"))
+            return
+        self.running += 1
+        try:
+            await self.sessions.serve(request, surface, out)
+        finally:
+            self._done()
+
+    def _done(self) -> None:
+        self.running -= 1
+        if self._idle is not None and not self.running:
+            self._idle.set()
 
     async def idle(self) -> None:
         """Returns when no call is being answered; for use once `draining` is set."""

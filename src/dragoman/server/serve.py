@@ -118,6 +118,7 @@ class Worker:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self.gateway.serving.settings.server.drain_seconds):
                 await self.app.idle()
+        await self.app.sessions.close()
         self._listener.close_idle()
         self._end.set()
 

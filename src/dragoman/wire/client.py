@@ -22,6 +22,8 @@ from dragoman.wire.origin import Origin, Timeouts
 from dragoman.wire.pool import Place, Pool
 from dragoman.wire.proxies import Proxies
 from dragoman.wire.reply import Reply
+from dragoman.wire.upgrade import CONNECT, offer
+from dragoman.wire.websocket import Patience, Socket
 
 Headers = bytes | Sequence[tuple[bytes, bytes]]
 _BODYLESS = frozenset((b"GET", b"HEAD", b"DELETE", b"OPTIONS", b"TRACE"))
@@ -111,6 +113,22 @@ class Client:
             if fresh or not stale or not isinstance(body, bytes):
                 raise error
             fresh = True
+
+    async def websocket(
+        self,
+        origin: Origin,
+        target: bytes,
+        headers: Block,
+        *,
+        subprotocols: Sequence[str] = (),
+        within: float = CONNECT,
+        patience: Patience | None = None,
+    ) -> Socket:
+        """A WebSocket of its own, by the same proxies and with the same trust. See `upgrade.offer`."""
+        return await offer(
+            origin, target, headers, subprotocols=subprotocols, tls=self._context, proxies=self._proxies,
+            within=within, patience=patience,
+        )  # fmt: skip
 
     async def close(self) -> None:
         """Closes every connection; replies not yet whole end with `ConnectionLost`."""

@@ -52,7 +52,8 @@ async def connect(
     origin = Origin.of(parts._replace(scheme=_SCHEMES[parts.scheme]).geturl())
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     return await offer(
-        origin, target.encode(), head.block(headers), subprotocols=subprotocols, tls=tls, proxies=proxies,
+        origin, target.encode(), head.block(headers), subprotocols=subprotocols,
+        tls=tls_context if tls is None else lambda: tls, proxies=proxies,
         within=within, patience=patience,
     )  # fmt: skip
 
@@ -63,12 +64,13 @@ async def offer(
     headers: head.Block,
     *,
     subprotocols: Sequence[str] = (),
-    tls: ssl.SSLContext | None = None,
+    tls: Callable[[], ssl.SSLContext] = tls_context,
     proxies: Proxies | None = None,
     within: float = CONNECT,
     patience: Patience | None = None,
 ) -> Socket:
-    """`connect`, for an origin and the request target (path and query) below it."""
+    """`connect`, for an origin and the request target (path and query) below it. `tls` is called only where TLS is
+    spoken."""
     head.check_target(target)
     chosen = [Subprotocol(name) for name in subprotocols] or None
     uri = WebSocketURI(origin.scheme == "https", origin.host, origin.port, target.decode(), "")
@@ -82,9 +84,7 @@ async def offer(
     proxy = proxies.of(origin) if proxies is not None else None
     try:
         async with asyncio.timeout(within):
-            socket = await dial(
-                origin, proxy, lambda: tls or tls_context(), lambda: Socket(protocol, patience), tunnel=True
-            )
+            socket = await dial(origin, proxy, tls, lambda: Socket(protocol, patience), tunnel=True)
             try:
                 socket.transport.write(request)
                 await socket.answered

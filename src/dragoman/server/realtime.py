@@ -1,0 +1,300 @@
+"""The realtime surfaces: a WebSocket's path, query and headers tell dialect, model and key; a session is admitted, and
+opened as what its model is: a provider's session, relayed or bridged, or a pipeline of speech engines.
+
+| path                                              | dialect                                            |
+|---------------------------------------------------|----------------------------------------------------|
+| `/v1/realtime`, `/openai/v1/realtime`             | `ga`; `beta` with `OpenAI-Beta: realtime=v1`       |
+| `/openai/realtime?api-version=&deployment=`       | `beta`                                             |
+| `/voice-live/realtime`                            | `voicelive`                                        |
+| `/ws/google.….BidiGenerateContent…`               | `gemini`                                           |
+| `/v1/live/sessions`                               | `live`                                             |
+
+What can be refused before the WebSocket stands, is refused in HTTP, in the dialect's envelope.
+"""
+
+import asyncio
+import logging
+import re
+from typing import Protocol
+from urllib.parse import parse_qs
+
+from msgspec import Struct
+
+from dragoman import dialects
+from dragoman.accounts.lease import Outcome
+from dragoman.canon import Failed, Failure
+from dragoman.catalog import realtime
+from dragoman.catalog.directory import Model
+from dragoman.dialects.openai_chat.errors import error_envelope
+from dragoman.gateway.call import Call
+from dragoman.gateway.gateway import Gateway
+from dragoman.gateway.lines import Opened
+from dragoman.gateway.naming import find_model
+from dragoman.gateway.visit import Took, Visit, Visits
+from dragoman.server import surfaces
+from dragoman.server.http import Request, Response
+from dragoman.voice.relaying import bridges
+from dragoman.voice.relaying.ends import Codec, End, Event, Line, text
+from dragoman.voice.relaying.heads import BETA, GA
+from dragoman.voice.relaying.relay import Counts, Relay, Turn
+from dragoman.wire import upgrade
+from dragoman.wire.websocket import Patience
+
+log = logging.getLogger("dragoman")
+PATIENCE = Patience(ping=20.0, dead=60.0, stalled=20.0)
+FIRST = 30.0  # seconds a client has for its first message, where that says the model
+_PATHS = {
+    "/realtime": "ga",
+    "/v1/realtime": "ga",
+    "/openai/v1/realtime": "ga",
+    "/openai/realtime": "beta",
+    "/voice-live/realtime": "voicelive",
+    "/live/sessions": "live",
+    "/v1/live/sessions": "live",
+    "/openai/v1/live/sessions": "live",
+}
+_GEMINI = re.compile(
+    r"/+ws/google\.(?:ai\.generativelanguage\.v\w+\.GenerativeService[./]BidiGenerateContent(?:Constrained)?"
+    r"|cloud\.aiplatform\.v\w+\.LlmBidiService/BidiGenerateContent)"
+)
+_KEY_PROTOCOL = "openai-insecure-api-key."
+_BETA_PROTOCOL = "openai-beta.realtime-v1"
+_LATE = frozenset({"gemini", "live"})  # dialects whose first message says the model
+_ALIKE = frozenset({"beta", "voicelive"})  # whose events differ from GA's in their names
+_TURNS = b"x-dragoman-turns"
+
+
+class Surface(Struct, frozen=True):
+    """What a request for a WebSocket asks for. `model` None: a message will say it."""
+
+    dialect: str
+    key: str | None
+    model: str | None
+    transcription: bool = False
+    turns: bool = False
+    subprotocol: str | None = None
+
+
+class Session(Protocol):
+    """A session that is open. `codec`: what stands at the client's end. `lines`: header lines for the answer that takes
+    up the WebSocket, beside those of every answer."""
+
+    codec: Codec | None
+    lines: bytes
+
+    async def run(self, client: End) -> tuple[int, str]:
+        """Until it is over; the code and the reason to close the client's socket with."""
+        ...
+
+
+class Opening(Struct):
+    """What a session is to be. `settings`: the configuration it begins with, where a client secret carries one."""
+
+    visit: Visit
+    surface: Surface
+    model: Model | None
+    settings: Event | None = None
+
+
+def find(request: Request) -> Surface | None:
+    """The realtime surface that `request` asks for; None where there is none."""
+    dialect = _PATHS.get(request.path) or ("gemini" if _GEMINI.fullmatch(request.path) else None)
+    if dialect is None:
+        return None
+    query = {name: values[-1] for name, values in parse_qs(request.query.decode("latin-1")).items()}
+    offered = upgrade.subprotocols(request.headers)
+    beta = b"realtime=v1" in request.headers.get(b"openai-beta", b"") or _BETA_PROTOCOL in offered
+    key = next((name.removeprefix(_KEY_PROTOCOL) for name in offered if name.startswith(_KEY_PROTOCOL)), None)
+    plain = [name for name in offered if not name.startswith(_KEY_PROTOCOL) and name != _BETA_PROTOCOL]
+    model = query.get("model") or query.get("deployment") or query.get("agent-name")
+    return Surface(
+        dialect="beta" if dialect == "ga" and beta else dialect,
+        key=key or surfaces.gateway_key(request.headers, request.query) or query.get("api-key"),
+        model=None if dialect in _LATE else model or "",
+        transcription=query.get("intent") == "transcription",
+        turns=query.get("dragoman_turns") == "1" or request.headers.get(_TURNS) == b"1",
+        subprotocol="realtime" if "realtime" in plain else plain[0] if plain else None,
+    )
+
+
+class Sessions:
+    """The realtime sessions of a worker."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+        self._visits = Visits()
+        self._ends: set[End] = set()  # those of the clients that are here
+        self.counts = Counts()
+
+    async def serve(self, request: Request, surface: Surface, out: Response) -> None:
+        """Answers a request for a WebSocket, and stays to the session's end."""
+        envelope = dialects.client("gemini" if surface.dialect == "gemini" else "openai-chat")
+        call = Call(dialect=envelope, body=b"", headers=request.headers, op="realtime", key=surface.key)
+        visit = Visit(self._gateway, self._visits, call, out)
+        visit.story.row.dialect = f"realtime.{surface.dialect}"
+        session: Session | None = None
+        try:
+            upgrade.answer(request.method, request.headers)
+            await visit.begin()
+            if surface.model is not None:
+                session = await self._open(visit, surface, surface.model)
+            codec = bridges.client_codec(surface.dialect) if session is None else session.codec
+        except ValueError as error:
+            await visit.refuse(Failure(kind="bad_request", message=str(error)))
+        except Failed as error:
+            await visit.refuse(error.failure)
+        except BaseException:
+            visit.end("client_left", 499)
+            raise
+        else:
+            lines = visit.story.head(b"") + (b"" if session is None else session.lines)
+            end = End(out.accept(lines, surface.subprotocol, PATIENCE), codec)
+            await self._stay(visit, surface, session, end)
+
+    async def _open(self, visit: Visit, surface: Surface, name: str) -> Session:
+        """Raises `Failed`."""
+        model: Model | None = None
+        if name:
+            model = await find_model(visit.serving, name, visit.story)
+        elif not surface.transcription:
+            message = "model: expected the name of a model in the query"
+            raise Failed(Failure(kind="bad_request", message=message, param="model"))
+        return await open_session(Opening(visit=visit, surface=surface, model=model), self.counts)
+
+    async def _stay(self, visit: Visit, surface: Surface, session: Session | None, end: End) -> None:
+        """A client that has its WebSocket, to the end. `session` None: the client's first message will say of what."""
+        self._ends.add(end)
+        minutes = visit.limits.max_session_minutes
+        closing, failure = (1011, ""), None
+        try:
+            async with asyncio.timeout(None if minutes is None else minutes * 60):
+                if session is None:
+                    session = await self._open(visit, surface, await _asked_for(end))
+                closing = await session.run(end)
+        except TimeoutError:
+            message = f"this session has reached {minutes:g} minutes, the most it may (voice.max_session_minutes)"
+            failure = Failure(kind="rate_limited", code="session_expired", dialect="openai-chat", message=message)
+            closing = (1001, message)
+        except Failed as error:
+            failure = error.failure
+            closing = (1008, failure.message)
+        except Exception:
+            log.exception("a realtime session broke", extra={"request": visit.call.id})
+            failure = Failure(kind="internal", status=500, message="the gateway failed; its log has the details")
+        finally:
+            self._ends.discard(end)
+            visit.end(None if failure is None else failure.kind)
+        if failure is not None:
+            await end.send(text(error_event(failure)))
+        await end.close(*closing)
+
+    async def close(self) -> None:
+        """Ends all sessions: the process is about to go."""
+        failure = Failure(kind="draining", status=503, message="this gateway is shutting down: connect again")
+        ends = list(self._ends)
+        for end in ends:
+            await end.send(text(error_event(failure)))
+        await asyncio.gather(*(end.close(1012, failure.message) for end in ends))
+
+
+async def _asked_for(end: End) -> str:
+    """The model that the client's first message names. Raises `Failed`."""
+    try:
+        async with asyncio.timeout(FIRST):
+            while (events := await end.receive()) is not None:
+                end.put_back(events)
+                if end.codec is not None and end.codec.model is not None:
+                    return end.codec.model
+                if events:
+                    break
+    except TimeoutError:
+        pass
+    raise Failed(Failure(kind="bad_request", message="the first message did not say which model is meant"))
+
+
+async def open_session(opening: Opening, counts: Counts) -> Session:
+    """The session that the model stands for: a provider's, or a pipeline. Raises `Failed`."""
+    model, surface = opening.model, opening.surface
+    if model is not None and (realtime.transcribes if surface.transcription else realtime.is_realtime)(model):
+        return await Relayed.open(opening, model, counts)
+    return await open_pipeline(opening)
+
+
+async def open_pipeline(opening: Opening) -> Session:
+    """A session on a text model, or on none (where it only writes down what is said). Raises `Failed`."""
+    name = opening.model.name if opening.model is not None else ""
+    message = f'model "{name}" has no realtime sessions: ask for a realtime model, as openai/gpt-realtime'
+    raise Failed(Failure(kind="unsupported", status=501, message=message, param="model"))
+
+
+class Relayed:
+    """A session at a provider, relayed or bridged."""
+
+    lines = b""
+
+    def __init__(self, opening: Opening, model: Model, opened: Opened, counts: Counts) -> None:
+        self._opening = opening
+        self._model = model
+        self._counts = counts
+        dialect = opening.surface.dialect
+        spoken = {place.spoken for place in opening.visit.serving.lines.places(model)}
+        self._direct = dialect != "ga" and dialect in _ALIKE and spoken == {dialect}
+        self.codec = None if self._direct else bridges.client_codec(dialect)
+        self._line = self._as_line(opened)
+
+    @classmethod
+    async def open(cls, opening: Opening, model: Model, counts: Counts) -> "Relayed":
+        """Raises `Failed`."""
+        opened = await _opened(opening, model)
+        try:
+            return cls(opening, model, opened, counts)
+        except BaseException:
+            opened.settle(Outcome(dropped=True))
+            opened.socket.abort()
+            raise
+
+    def _as_line(self, opened: Opened) -> Line:
+        lasts = opened.place.lasts
+        codec = None if self._direct else bridges.upstream_codec(opened.place.spoken)
+        return Line(
+            end=End(opened.socket, codec, opened.first),
+            target=opened.seat.target.name,
+            account=opened.seat.account.name,
+            settle=opened.settle,
+            until=None if lasts is None else asyncio.get_running_loop().time() + lasts,
+            names=BETA if self._direct else GA,
+        )
+
+    async def _reopen(self) -> Line:
+        return self._as_line(await _opened(self._opening, self._model))
+
+    def _book(self, turn: Turn) -> Failure | None:
+        failed = turn.status == "failed"
+        return self._opening.visit.turn(
+            Took(
+                target=turn.target, account=turn.account, usage=turn.usage, resumed=turn.resumed,
+                total=(turn.ended - turn.started) * 1000,
+                ttft=None if turn.sounded is None else (turn.sounded - turn.started) * 1000,
+                status=502 if failed or turn.broke else 200,
+                error="stream_broken" if turn.broke else "upstream_error" if failed else None,
+            )
+        )  # fmt: skip
+
+    async def run(self, client: End) -> tuple[int, str]:
+        opening = self._opening
+        relay = Relay(
+            self._line, self._reopen, self._book, new_id=lambda: bridges.new_id("event"), session=opening.settings,
+            turns=opening.surface.turns, decision=opening.visit.story.row.decision, counts=self._counts,
+        )  # fmt: skip
+        return await relay.run(client)
+
+
+async def _opened(opening: Opening, model: Model) -> Opened:
+    visit = opening.visit
+    return await visit.serving.lines.open(model, visit.story, transcription=opening.surface.transcription)
+
+
+def error_event(failure: Failure) -> Event:
+    """`failure` as the event that tells of it."""
+    error = error_envelope(failure)["error"] | {"event_id": None}
+    return {"type": "error", "event_id": bridges.new_id("event"), "error": error}
