@@ -20,6 +20,8 @@ from azure.ai.voicelive.models import _models
 _OPEN = {voicelive.OpenAIVoiceName, voicelive.AzureRealtimeNativeVoiceName}  # names that come and go
 # what the service takes in a place where the SDK has no class for it
 _BESIDE: dict[type, tuple[type[Model], ...]] = {voicelive.MessageContentPart: (voicelive.RequestImageContentPart,)}
+# what the SDK says is required, and the server leaves out: the sound of what it tells
+_LEFT_OUT = {(voicelive.RequestAudioContentPart, "audio")}
 _NAMES = {**vars(_models), "_models": voicelive, "_unions": _unions}
 
 
@@ -36,7 +38,9 @@ def _typed_dict(model: type[Model]) -> Any:
     for owner in reversed([c for c in model.__mro__ if issubclass(c, Model) and c is not Model]):
         for name, hint in typing.get_type_hints(owner, _NAMES).items():
             if isinstance(field := vars(owner).get(name), _RestField):
-                fields[field._rest_name_input or name] = _hint(hint)
+                told = int | None if field._format == "unix-timestamp" else hint
+                open_ = told | None if (owner, name) in _LEFT_OUT else told
+                fields[field._rest_name_input or name] = _hint(open_)
     return typing_extensions.TypedDict(model.__name__, fields)  # type: ignore[operator]  # made at run time
 
 
@@ -52,7 +56,7 @@ def _type(hint: Any) -> Any:
     if origin is Literal:
         return Literal[tuple(a.value if isinstance(a, enum.Enum) else a for a in args)]
     if origin in (Union, types.UnionType):
-        members = [_type(a) for a in args if not _opened_by(a, args)]
+        members = _merged([_type(a) for a in args if not _opened_by(a, args)])
         return Union[tuple(members)]  # noqa: UP007 (built at run time)
     if origin is list:
         return list[_type(args[0])]  # type: ignore[misc]
@@ -63,6 +67,13 @@ def _type(hint: Any) -> Any:
     if isinstance(hint, type) and issubclass(hint, Model):
         return typed(hint)
     return hint
+
+
+def _merged(members: list[Any]) -> list[Any]:
+    """With one literal for many."""
+    values = [value for m in members if typing.get_origin(m) is Literal for value in typing.get_args(m)]
+    others = [m for m in members if typing.get_origin(m) is not Literal]
+    return [*([Literal[tuple(values)]] if values else []), *others]
 
 
 def _opened_by(arg: Any, args: tuple[Any, ...]) -> bool:
