@@ -97,15 +97,15 @@ class Ask:
     def __init__(self, call: Call) -> None:
         """Raises `Malformed`."""
         self.call = call
+        self._request: Request | None = call.request
         try:
-            self.fields = _read_fields(call.body)
+            self.fields = _read_fields(call.body) if call.request is None else {}
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise Malformed("", f"a JSON object ({error})") from None
         self.constraints: Raw | None = self.fields.pop("dragoman", None)
         self.model = call.model or _text(self.fields, "model")
         self.stream = call.stream if call.stream is not None else _flag(self.fields, "stream", call.stream_default)
         self.pin: str | None = None
-        self._request: Request | None = None
         self._made: dict[tuple[str, str, str], Outgoing] = {}
 
     def affinity(self) -> str | None:

@@ -69,7 +69,35 @@ class Call(Struct, kw_only=True):
     own_ids: bool = False  # the reply gets an id of ours: clients will refer to it, so it must be unique here
     writer: Callable[[Request], StreamWriter] | None = None
     stream_type: str | None = None
+    request: Request | None = None  # of a call from inside: read already, and nothing of it is in `body` but its size
+    principal: Principal | None = None  # who asks, where that is known already
+    surface: str | None = None  # what the ledger calls the client's dialect, where not by its name
+    speculation: "Speculation | None" = None
     id: str = field(default_factory=new_id)
+
+
+class Speculation:
+    """Whether a call's answer is wanted, where that is decided while it is under way. The call is booked when it is
+    over and decided, whichever comes last."""
+
+    __slots__ = ("_book", "wanted")
+
+    def __init__(self) -> None:
+        self.wanted: bool | None = None
+        self._book: Callable[[], None] | None = None
+
+    def decide(self, wanted: bool) -> None:
+        """The first word counts."""
+        if self.wanted is None:
+            self.wanted = wanted
+            if self._book is not None:
+                self._book()
+
+    def waits(self, book: Callable[[], None]) -> bool:
+        """Whether `book` has to wait for the decision; it is called then."""
+        if self.wanted is None:
+            self._book = book
+        return self.wanted is None
 
 
 Reserve: TypeAlias = Callable[["Story", int], Awaitable[None]]
@@ -117,7 +145,8 @@ class Story:
         self.choice: Choice | None = None  # where a route or constraints decided
         self.attempts: list[Attempt] = []  # of a decision
         self.version: str | None = None  # what the provider calls the model that answered, where it was read
-        self.row = Row(request_id=call.id, time=time.time(), dialect=call.dialect.NAME, decision="dec" + call.id[3:])
+        dialect = call.surface or call.dialect.NAME
+        self.row = Row(request_id=call.id, time=time.time(), dialect=dialect, decision="dec" + call.id[3:])
 
     def elapsed(self) -> float:
         return (time.perf_counter() - self._started) * 1000

@@ -103,7 +103,11 @@ class Gateway:
         """Answers `call` on `out`, whatever happens; one row in the ledger, whatever happened."""
         story = Story(call, out, self.write_story)
         try:
-            if self.counting is None and self.shared is None and (principal := self._known(call.key)) is not None:
+            if (
+                self.counting is None
+                and self.shared is None
+                and (principal := call.principal or self._known(call.key)) is not None
+            ):
                 self._count(principal, story)
                 self._admitted(story)
             else:
@@ -143,7 +147,9 @@ class Gateway:
         if self.counting is not None:
             await asyncio.shield(self.counting)
         key = story.call.key
-        principal = await (self.who(key) if maker is None else self.keys.of(maker))
+        principal = story.call.principal
+        if principal is None:
+            principal = await (self.who(key) if maker is None else self.keys.of(maker))
         if principal is not None:
             if self.shared is None:
                 self._count(principal, story)
@@ -241,11 +247,17 @@ class Gateway:
 
     def write_story(self, story: Story) -> None:
         row = story.row
-        row.total = story.elapsed()
+        row.total = row.total or story.elapsed()
         if story.usage is not None and row.target is not None:
             row.cost = self.serving.pool.cost(row.target, story.usage)
         if row.shares:
             row.cost = _sum([share.cost for share in row.shares] + ([row.cost] if story.usage is not None else []))
+        speculation = story.call.speculation
+        if speculation is not None:
+            if speculation.waits(lambda: self._book(story)):
+                return
+            if not speculation.wanted:
+                self._is_ours(story)
         router = self.serving.router
         if story.choice is not None:
             row.record = router.record(story.choice, row, story.attempts)
@@ -260,6 +272,14 @@ class Gateway:
             tokens = row.input + row.output
             self.limiter.settle(principal, self.leases.now(), row.cost or 0, tokens, reserved=reserved)
         self._observe(row)
+
+    def _is_ours(self, story: Story) -> None:
+        """Nobody wanted the answer: what it took is not the caller's to pay for."""
+        row, principal = story.row, story.principal
+        if principal is not None:
+            self.limiter.settle(principal, self.leases.now(), 0, 0, reserved=story.reserved)
+        story.principal = row.key = row.key_name = None
+        row.tags = {**row.tags, "speculation": "dropped"}
 
     def _write_journal(self) -> None:
         try:
