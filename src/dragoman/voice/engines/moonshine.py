@@ -28,8 +28,15 @@ DECODER = "decoder_model_merged.ort", "cf524c4862d36e9e5ab032eddc73637efd822d70e
 TOKENS = "tokenizer.bin", "6884b35fd6377d4c4d32336a0bc152f36b64d1e45b6503683cdc238250a8472d"
 
 LAYERS, HEADS, WIDTH = 6, 8, 36
+SIDES = "decoder", "encoder"
 SHORTEST = HEARD // 4  # samples; less is padded with silence
+SILENCE = HEARD // 5  # samples put behind, as if the speaker had paused
+BLOCK = HEARD // 50  # samples in which loudness is told
+DEEPEST = 25.0  # dB below the loudest block: what else is speech
+LEVEL, STRONGEST = -23.0, 40.0  # dBFS of speech; dB of gain at most
+NOTHING, UNSURE = "You", 0.6  # of 165 clips of speech, none is below 0.71
 TOKENS_A_SECOND = 6.5  # the fastest speech; the model's authors' own bound
+NEAR = 4  # tokens of a draft among which one that came instead is looked for
 MARGIN = 8  # tokens that are always allowed
 LOOPS = 4  # a phrase that comes so often in a row is not speech
 
@@ -47,55 +54,82 @@ class Moonshine:
 
     def __init__(self, encoder: InferenceSession, decoder: InferenceSession, entries: Sequence[bytes]) -> None:
         self._encoder, self._decoder, self._entries = encoder, decoder, entries
-        caches = [f"{layer}.{side}.{part}" for layer in range(LAYERS) for side in _SIDES for part in ("key", "value")]
+        caches = [f"{layer}.{side}.{part}" for layer in range(LAYERS) for side in SIDES for part in ("key", "value")]
         self._past = [f"past_key_values.{name}" for name in caches]
-        self._present = [f"present.{name}" for name in caches]
-        self._growing = [name for name in caches if ".decoder." in name]
+        self._growing = [name for name in self._past if ".decoder." in name]
 
     def transcribe(self, heard: Float32, draft: Sequence[int] = ()) -> Written:
         """What is said in `heard` (-1..1). `draft`: the tokens of an earlier pass. Blocks."""
         import numpy as np
 
-        if len(heard) < SHORTEST:
-            heard = np.pad(heard, (0, SHORTEST - len(heard)))
+        heard = _prepared(heard)
         everywhere = np.ones((1, len(heard)), np.int64)
         (seen,) = self._encoder.run(None, {"input_values": heard[None], "attention_mask": everywhere})
         limit = int(len(heard) / HEARD * TOKENS_A_SECOND) + MARGIN
-        return self._write(seen, list(draft[:limit]), limit)
+        return self._write(seen, draft[:limit], limit)
 
-    def _write(self, seen: Any, draft: list[int], limit: int) -> Written:
+    def _write(self, seen: Any, draft: Sequence[int], limit: int) -> Written:
+        """Token by token, but what the draft lets expect is put in along with each, and kept as far as it was right: a
+        pass over a dozen tokens takes little longer than one over a single one."""
         import numpy as np
 
         given: dict[str, Any] = {
             "encoder_hidden_states": seen,
             "encoder_attention_mask": np.ones((1, 1), np.int64),  # by samples; nothing is masked
-            "input_ids": np.array([[START, *draft]], np.int64),
             "use_cache_branch": np.array([False]),
         }
         given |= dict.fromkeys(self._past, np.zeros((1, HEADS, 0, WIDTH), np.float32))
-        logits, *caches = self._decoder.run(["logits", *self._present], given)
-        best = logits[0].argmax(-1)
-        good = next((at for at, token in enumerate(draft) if best[at] != token), len(draft))
-        tokens = draft[:good]
-        chances = [_chance(logits[0, at], best[at]) for at in range(good + 1)]
-        given |= zip(self._past, caches, strict=True)
-        for name in self._growing:  # of what was refuted nothing may stay
-            given[f"past_key_values.{name}"] = given[f"past_key_values.{name}"][:, :, : good + 1]
-        given["use_cache_branch"] = np.array([True])
-        wanted = ["logits", *(f"present.{name}" for name in self._growing)]
-        token = int(best[good])
-        while token != END and len(tokens) < limit and not _loops(tokens):
-            tokens.append(token)
-            given["input_ids"] = np.array([[token]], np.int64)
-            logits, *grown = self._decoder.run(wanted, given)
-            given |= {f"past_key_values.{name}": cache for name, cache in zip(self._growing, grown, strict=True)}
-            token = int(logits[0, -1].argmax())
-            chances.append(_chance(logits[0, -1], token))
+        wanted = self._past  # the first pass also tells what stays the same, of the encoder
+        tokens: list[int] = []
+        chances: list[float] = []
+        last, ahead = START, list(draft)
+        while True:
+            given["input_ids"] = np.array([[last, *ahead]], np.int64)
+            logits, *caches = self._decoder.run(["logits", *map(_present, wanted)], given)
+            best = logits[0].argmax(-1)
+            right = next((at for at, token in enumerate(ahead) if best[at] != token), len(ahead))
+            chances += [_chance(logits[0, at], best[at]) for at in range(right + 1)]
+            tokens += ahead[:right]
+            last = int(best[right])
+            if last == END or len(tokens) >= limit or _loops(tokens):
+                break
+            given |= zip(wanted, caches, strict=True)
+            wanted = self._growing
+            given["use_cache_branch"] = np.array([True])
+            for name in self._growing:  # of what was wrong nothing may stay
+                given[name] = given[name][:, :, : len(tokens) + 1]
+            tokens.append(last)
+            ahead = _still_ahead(ahead[right:], last)
         tokens = _without_loop(tokens)
-        return Written(tuple(tokens), text_of(tokens, self._entries), float(np.mean(chances)))
+        return _judged(tokens, text_of(tokens, self._entries), float(np.mean(chances)))
 
 
-_SIDES = ("decoder", "encoder")
+def _prepared(heard: Float32) -> Float32:
+    """At an even level, with silence behind it. On 165 human clips that takes the word error rate from 4.9 to 3.5 %."""
+    import numpy as np
+
+    blocks = heard[: len(heard) // BLOCK * BLOCK].reshape(-1, BLOCK)
+    levels = 10 * np.log10(np.einsum("bs,bs->b", blocks, blocks) / BLOCK + 1e-10)
+    spoken = levels[levels > levels.max(initial=-100.0) - DEEPEST]
+    gain = min(STRONGEST, LEVEL - float(spoken.mean())) if len(spoken) else 0.0
+    behind = max(SILENCE, SHORTEST - len(heard))
+    return np.pad(np.clip(heard * np.float32(10 ** (gain / 20)), -1, 1), (0, behind))
+
+
+def _judged(tokens: Sequence[int], text: str, sure: float) -> Written:
+    """Of what is no speech the model says "You" and nothing else, or notes, or something it is not sure of itself."""
+    nothing = text == NOTHING or sure < UNSURE or not any(map(str.isalnum, text))
+    return Written(tuple(tokens), "" if nothing else text, sure)
+
+
+def _present(past: str) -> str:
+    return past.replace("past_key_values", "present")
+
+
+def _still_ahead(draft: list[int], token: int) -> list[int]:
+    """What of a draft may follow, where `token` came instead of its first: where it goes on after the same token, or as
+    if that one had been replaced."""
+    return draft[draft.index(token) + 1 :] if token in draft[:NEAR] else draft[1:]
 
 
 def _chance(logits: Float32, token: int) -> float:
