@@ -254,7 +254,7 @@ class Gateway:
             row.cost = _sum([share.cost for share in row.shares] + ([row.cost] if story.usage is not None else []))
         speculation = story.call.speculation
         if speculation is not None:
-            if speculation.waits(lambda: self._book(story)):
+            if speculation.waits(lambda: self.write_story(story)):
                 return
             if not speculation.wanted:
                 self._is_ours(story)
