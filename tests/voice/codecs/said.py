@@ -11,7 +11,7 @@ Event = dict[str, Any]
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 NAME = st.from_regex(r"[a-z_]{1,8}", fullmatch=True)
-PCM = st.integers(0, 6).map(lambda n: base64.b64encode(bytes(range(2 * n))).decode())
+PCM = st.integers(1, 6).map(lambda n: base64.b64encode(bytes(range(2 * n))).decode())
 FORMAT = st.sampled_from([{"type": "audio/pcm", "rate": 24000}, {"type": "audio/pcmu"}, {"type": "audio/pcma"}])
 SCHEMA: Event = {"type": "object", "properties": {"some_place": {"type": "string"}}, "required": ["some_place"]}
 

@@ -2,16 +2,18 @@
 
 from collections.abc import Mapping
 
-from dragoman.voice.codecs import beta, ga, voicelive
+from dragoman.voice.codecs import beta, ga, gemini, voicelive
 from dragoman.voice.codecs.codec import ClientCodec, UpstreamCodec
 
 CLIENTS: Mapping[str, type[ClientCodec]] = {
     "ga": ga.Client,
     "beta": beta.Client,
     "voicelive": voicelive.Client,
+    "gemini": gemini.Client,
 }
 UPSTREAMS: Mapping[str, type[UpstreamCodec]] = {
     "ga": ga.Upstream,
     "beta": beta.Upstream,
     "voicelive": voicelive.Upstream,
+    "gemini": gemini.Upstream,
 }

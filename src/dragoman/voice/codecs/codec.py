@@ -136,7 +136,11 @@ class ClientCodec(Codec):
 
 
 class UpstreamCodec(Codec):
-    """Towards a provider."""
+    """Towards a provider. `model`: as the provider names it, for dialects that say it in a message."""
+
+    def __init__(self, new_id: NewId, model: str = "") -> None:
+        super().__init__(new_id)
+        self.model = model
 
     def read(self, message: Message) -> list[Event]:
         return self._read(decoded(message))

@@ -18,8 +18,8 @@ class FlatUpstream(UpstreamCodec):
 
     TABLES: ClassVar[Tables]
 
-    def __init__(self, new_id: NewId) -> None:
-        super().__init__(new_id)
+    def __init__(self, new_id: NewId, model: str = "") -> None:
+        super().__init__(new_id, model)
         self._items = _Items()
         self._heard: dict[str, int] = {}  # milliseconds of speech, of items not yet transcribed
 

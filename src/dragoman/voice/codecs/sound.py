@@ -24,6 +24,22 @@ class Rates:
         except pcm.BadAudio as error:
             raise Malformed(path, f"base64 of 16-bit sound ({error})") from None
 
+    def whole(self, sound: str, path: str) -> str:
+        """All of a sound that stands alone. Raises `Malformed`."""
+        if self._resampler is None:
+            return self.convert(sound, path)
+        try:
+            begun = self._resampler.feed(pcm.bytes_of(sound))
+        except pcm.BadAudio as error:
+            raise Malformed(path, f"base64 of 16-bit sound ({error})") from None
+        return pcm.base64_of(begun + self._resampler.finish())
+
     def rest(self) -> str:
         """What is still to come of a sound that ends here."""
         return "" if self._resampler is None else pcm.base64_of(self._resampler.finish())
+
+
+def milliseconds(sound: object, rate: int) -> float:
+    """How long base64 of 16-bit sound lasts, told from its length."""
+    size = len(sound) * 3 // 4 if isinstance(sound, str) else 0
+    return size / 2 / rate * 1000

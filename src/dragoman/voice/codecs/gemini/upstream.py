@@ -1,0 +1,420 @@
+"""Towards Gemini Live (the table is in the package's head).
+
+Gemini wants its setup first and once, and says nothing before that: the client is told of a session at once, and what
+it says first makes the setup. Of the user's speech Gemini tells little: that it was interrupted, or what it understood,
+or nothing until it answers; the user's item is told at the last moment at which GA allows it.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from dragoman.dialects.gemini.names import camel, keyed, listed
+from dragoman.voice import pcm
+from dragoman.voice.codecs.codec import LEAVING, Event, NewId, UpstreamCodec, encoded, refusal, standard_base64
+from dragoman.voice.codecs.gemini.contents import GA_RATE, write_item, write_output
+from dragoman.voice.codecs.gemini.making import Making
+from dragoman.voice.codecs.gemini.setup import write_context, write_setup
+from dragoman.voice.codecs.gemini.speech import Speech
+from dragoman.voice.codecs.gemini.usage import read_usage
+from dragoman.voice.codecs.sound import milliseconds
+
+_PCM = {"type": "audio/pcm", "rate": GA_RATE}
+_DEFAULTS: Event = {
+    "output_modalities": ["audio"],
+    "audio": {
+        "input": {"format": _PCM, "turn_detection": {"type": "server_vad"}, "transcription": None},
+        "output": {"format": _PCM},
+    },
+}
+_TELEPHONE = {"audio/pcmu": "g711_ulaw", "audio/pcma": "g711_alaw"}
+
+
+class Upstream(UpstreamCodec):
+    """Towards Gemini Live. `model`: as Gemini names it. `handle`: of a session to go on with, as an earlier codec had
+    it in its `handle` when the connection was lost: then nothing needs to be told again."""
+
+    def __init__(self, new_id: NewId, model: str = "", handle: str | None = None) -> None:
+        super().__init__(new_id, model)
+        self.handle = handle
+        self._resumes = handle
+        self._session: Event = {"type": "realtime", "object": "realtime.session", "id": new_id("sess"), "model": model,
+                                **_DEFAULTS}  # fmt: skip
+        self._conversation = new_id("conv")
+        self._set_up = False  # the setup has been sent
+        self._ready = False  # and is in force
+        self._updated = False  # the client asked for it
+        self._held: list[Event] = []  # what waits for it
+        self._items: dict[str, Event] = {}
+        self._last: str | None = None
+        self._speech = Speech(new_id)
+        self._active = False  # the client marks activity by hand, and it has begun
+        self._names: dict[str, str] = {}  # of called functions, by the ids of their calls
+        self._calls: set[str] = set()  # that Gemini waits for
+        self._outputs: list[Event] = []  # of functions, until the client wants a reply to them
+        self._asked: Event | None = None  # what a reply was asked for with
+        self._making: Making | None = None
+        self._stopped = False  # the client stopped it, and Gemini may still talk
+        self._usage: Event | None = None
+        self._echoes.append(self._event("session.created", session=self._session))
+
+    # --- to Gemini ---
+
+    def _write(self, event: Event) -> list[Event]:
+        kind = event["type"]
+        if kind == "session.update":
+            return self._update(event)
+        messages = self._setup(self._session)
+        said = _WRITE.get(kind)
+        out = said(self, event) if said else self._unknown(event)
+        if self._ready:
+            return [*messages, *out]
+        self._held += out
+        return messages
+
+    def _setup(self, session: Event) -> list[Event]:
+        if self._set_up:
+            return []
+        self._set_up = True
+        return [{"setup": write_setup(session, self.model or "", self._resumes, self.note)}]
+
+    def _update(self, event: Event) -> list[Event]:
+        session = event.get("session")
+        if not isinstance(session, dict):
+            return self._refuse(event, "session", "a session.update without a session")
+        if session.get("type") == "transcription":
+            return self._refuse(event, "session.type", "a session that only transcribes")
+        if not self._set_up:
+            self._session = _merged(self._session, session)
+            self._updated = True
+            return self._setup(self._session)
+        return self._change(session)
+
+    def _change(self, session: Event) -> list[Event]:
+        """After the setup, instructions and tools are what can be changed."""
+        before = self._session
+        for name, value in _leaves(session):
+            if name not in ("type", "model", "instructions", "tools") and _at(before, name) != value:
+                self.note(f"session.{name}")
+        changed = {k: v for k, v in session.items() if k in ("instructions", "tools") and before.get(k) != v}
+        self._session = {**before, **changed}
+        self._echoes.append(self._event("session.updated", session=self._session))
+        if not changed:
+            return []
+        update: Event = write_context(changed, self.note)
+        if "tools" in changed:
+            update["tools"] = {"tools": update.get("tools", [])}
+        message = {"contextUpdate": update}
+        if self._ready:
+            return [message]
+        self._held.append(message)
+        return []
+
+    def _append(self, event: Event) -> list[Event]:
+        form = self._session["audio"]["input"].get("format") or _PCM
+        sound, rate = standard_base64(event.get("audio")), GA_RATE
+        if encoding := _TELEPHONE.get(str(form.get("type"))):
+            try:
+                decoded = pcm.decoded(pcm.bytes_of(str(sound)), encoding)  # type: ignore[arg-type]  # one of the two
+            except pcm.BadAudio as error:
+                return self._refuse(event, "audio", f"such sound: {error}")
+            sound, rate = pcm.base64_of(decoded), pcm.TELEPHONY
+        self._speech.hear(milliseconds(sound, rate))
+        begin: list[Event] = [{"realtimeInput": {"activityStart": {}}}] if self._by_hand() and not self._active else []
+        self._active = self._by_hand()
+        return [*begin, {"realtimeInput": {"audio": {"mimeType": f"audio/pcm;rate={rate}", "data": sound}}}]
+
+    def _by_hand(self) -> bool:
+        """Whether the client says when the user's turn begins and ends."""
+        return self._session["audio"]["input"].get("turn_detection", _DEFAULTS) is None
+
+    def _commit(self, event: Event) -> list[Event]:
+        if not self._speech.unheard():
+            text = "Error committing input audio buffer: buffer too small. Nothing was appended since the last commit."
+            return self._error(event, text, "input_audio_buffer_commit_empty")
+        self._echoes += self._user_turn(spoken=False)
+        return [] if self._by_hand() else [{"realtimeInput": {"audioStreamEnd": True}}]
+
+    def _clear(self, event: Event) -> list[Event]:
+        del event
+        self.note("input_audio_buffer.clear")
+        self._speech.forget()
+        self._echoes.append(self._event("input_audio_buffer.cleared"))
+        return []
+
+    def _create_item(self, event: Event) -> list[Event]:
+        item = dict(event.get("item") or {})
+        item = {"id": self.new_id("item"), "object": "realtime.item", "status": "completed", **item}
+        if event.get("previous_item_id") not in (None, self._last):
+            self.note("previous_item_id")
+        waits = item.get("type") == "function_call_output" and item.get("call_id") in self._calls
+        content = None if waits else write_item(item, self._names, self.note)
+        if content is None and item.get("type") not in ("message", "function_call_output"):
+            return self._refuse(event, "item.type", f"an item of type {item.get('type')}")
+        for kind in ("added", "done"):
+            told = self._event(f"conversation.item.{kind}", previous_item_id=self._last, item=_without_sound(item))
+            self._echoes.append(told)
+        self._keep(item)
+        if waits:
+            self._outputs.append(write_output(item, self._names))
+            return []
+        return [{"clientContent": {"turns": [content], "turnComplete": False}}] if content else []
+
+    def _create_response(self, event: Event) -> list[Event]:
+        if self._making or self._asked is not None:
+            text = "Conversation already has an active response in progress. Wait until it is finished."
+            return self._error(event, text, "conversation_already_has_active_response")
+        response = event.get("response") or {}
+        if response.get("conversation") == "none" or response.get("input") is not None:
+            return self._refuse(event, "response.conversation", "a response outside the conversation")
+        for name in response:
+            if name not in ("metadata", "conversation") and response[name] is not None:
+                self.note(f"response.{name}")
+        self._asked = {"metadata": response.get("metadata")}
+        self._stopped = False
+        if self._outputs:
+            outputs, self._outputs = self._outputs, []
+            self._calls -= {str(output["id"]) for output in outputs}
+            return [{"toolResponse": {"functionResponses": outputs}}]
+        if self._active:
+            self._active = False
+            return [{"realtimeInput": {"activityEnd": {}}}]
+        return [{"clientContent": {"turnComplete": True}}]
+
+    def _cancel(self, event: Event) -> list[Event]:
+        if self._making is None:
+            return self._error(event, "Cancellation failed: no active response found.", "response_cancel_not_active")
+        self._echoes += self._finish("cancelled", "client_cancelled")
+        self._stopped = True
+        return [{"clientContent": {"turnComplete": False}}]
+
+    def _truncate(self, event: Event) -> list[Event]:
+        """Gemini cuts its reply itself where it was interrupted."""
+        if event.get("item_id") not in self._items:
+            return self._refuse(event, "item_id", "the name of an item that is not there")
+        self.note("conversation.item.truncate")
+        fields = {name: event.get(name) for name in ("item_id", "content_index", "audio_end_ms")}
+        self._echoes.append(self._event("conversation.item.truncated", **fields))
+        return []
+
+    def _retrieve(self, event: Event) -> list[Event]:
+        item = self._items.get(str(event.get("item_id")))
+        if item is None:
+            return self._refuse(event, "item_id", "the name of an item that is not there")
+        self._echoes.append(self._event("conversation.item.retrieved", item=item))
+        return []
+
+    def _delete(self, event: Event) -> list[Event]:
+        return self._refuse(event, "type", "the deletion of an item")
+
+    def _unknown(self, event: Event) -> list[Event]:
+        if event["type"].startswith("dragoman."):
+            return []
+        return self._error(event, f"Invalid value: '{event['type']}'.", "invalid_value", "type")
+
+    def _refuse(self, event: Event, param: str, what: str) -> list[Event]:
+        self.record(f"{event['type']}: {param}")
+        return self._error(event, f"The provider of this session does not take {what}.", "invalid_value", param)
+
+    def _error(self, event: Event, message: str, code: str, param: str | None = None) -> list[Event]:
+        error = refusal(self.new_id, message, code=code, param=param, event_id=event.get("event_id"))
+        self._echoes.append(error)
+        return []
+
+    # --- from Gemini ---
+
+    def _read(self, said: Event) -> list[Event]:
+        said = camel(said)
+        if "usageMetadata" in said:
+            self._usage = read_usage(said["usageMetadata"])
+        events: list[Event] = []
+        for kind, value in said.items():
+            if read := _READ.get(kind):
+                events += read(self, keyed(value))
+            elif kind != "usageMetadata":
+                self.record(kind)
+        return events
+
+    def _complete(self, said: Event) -> list[Event]:
+        del said
+        self._ready = True
+        self._answers += [encoded(message) for message in self._held]
+        self._held = []
+        return [self._event("session.updated", session=self._session)] if self._updated else []
+
+    def _content(self, said: Event) -> list[Event]:
+        events: list[Event] = []
+        if isinstance(text := keyed(said.get("inputTranscription")).get("text"), str) and text:
+            events += self._speech.understand(text)
+        if said.get("interrupted"):
+            events += self._interrupted()
+        for part in map(keyed, listed(keyed(said.get("modelTurn")).get("parts"))):
+            events += self._part(part)
+        if isinstance(text := keyed(said.get("outputTranscription")).get("text"), str) and text:
+            events += self._says("audio", text)
+        if said.get("turnComplete"):
+            self._stopped = False
+            events += self._finish("completed", None)
+        for name in said.keys() - _CONTENT:
+            self.record(f"serverContent.{name}")
+        return events
+
+    def _interrupted(self) -> list[Event]:
+        self._stopped = False
+        begun = self._speech.begin() if self._making and not self._by_hand() else []
+        return [*begun, *self._finish("cancelled", "turn_detected")]
+
+    def _part(self, part: Event) -> list[Event]:
+        blob = keyed(part.get("inlineData"))
+        if part.get("thought"):
+            self.record("serverContent.modelTurn.parts.thought")
+        elif isinstance(data := blob.get("data"), str) and str(blob.get("mimeType")).startswith("audio/"):
+            if self._stopped:
+                return []
+            begin, making = self._begin()
+            return [*begin, *making.sound(str(standard_base64(data)))]
+        elif isinstance(text := part.get("text"), str) and "text" in self._session["output_modalities"]:
+            return self._says("text", text)
+        else:
+            for name in part:
+                self.record(f"serverContent.modelTurn.parts.{name}")
+        return []
+
+    def _says(self, kind: str, text: str) -> list[Event]:
+        if self._stopped:
+            return []
+        begin, making = self._begin()
+        return [*begin, *making.words(kind, text)]
+
+    def _begin(self) -> tuple[list[Event], Making]:
+        """The response that runs, and what begins it; first the user's turn that it answers, if that was not told."""
+        if self._making:
+            return [], self._making
+        events = self._user_turn(spoken=True) if self._speech.unheard() and self._asked is None else []
+        about = {"output_modalities": self._session["output_modalities"], "metadata": None, **(self._asked or {})}
+        self._asked = None
+        self._making = Making(self.new_id, self._conversation, self._last, about)
+        return [*events, *self._making.begin()], self._making
+
+    def _user_turn(self, *, spoken: bool) -> list[Event]:
+        """The user's item. `spoken`: its beginning and end were not the client's to say."""
+        events, item = self._speech.end(self._last, spoken=spoken)
+        self._keep(item)
+        return events
+
+    def _finish(self, status: str, reason: str | None) -> list[Event]:
+        making, self._making = self._making, None
+        if making is None:
+            return self._speech.understood() if status == "completed" else []
+        usage, self._usage = self._usage, None
+        events = [*self._speech.understood(), *making.finish(status, usage, reason)]
+        for item in events[-1]["response"]["output"]:
+            self._keep(item)
+        return events
+
+    def _tool_call(self, said: Event) -> list[Event]:
+        begin, making = self._begin()
+        events = [*begin]
+        for call in map(keyed, listed(said.get("functionCalls"))):
+            name, call_id = str(call.get("name")), str(call.get("id") or self.new_id("call"))
+            self._names[call_id] = name
+            self._calls.add(call_id)
+            events += making.call(name, call_id, encoded(call.get("args") or {}))
+        return [*events, *self._finish("completed", None)]
+
+    def _call_off(self, said: Event) -> list[Event]:
+        ids = {str(name) for name in listed(said.get("ids"))}
+        self._calls -= ids
+        self._outputs = [output for output in self._outputs if output["id"] not in ids]
+        self.record("toolCallCancellation")
+        return []
+
+    def _go_away(self, said: Event) -> list[Event]:
+        left = str(said.get("timeLeft") or "0s").removesuffix("s")
+        try:
+            seconds = float(left)
+        except ValueError:
+            seconds = 0.0
+        return [self._event(LEAVING, seconds=seconds)]
+
+    def _resumption(self, said: Event) -> list[Event]:
+        if said.get("resumable") is not False and isinstance(handle := said.get("newHandle"), str) and handle:
+            self.handle = handle
+        return []
+
+    def _activity(self, said: Event) -> list[Event]:
+        match said.get("voiceActivityType"):
+            case "ACTIVITY_START":
+                return self._speech.begin()
+            case "ACTIVITY_END":
+                return self._speech.stop()
+        return []
+
+    # --- both ---
+
+    def _keep(self, item: Event) -> None:
+        self._items[item["id"]] = _without_sound(item)
+        self._last = item["id"]
+
+    def _event(self, kind: str, **fields: Any) -> Event:
+        return {"type": kind, "event_id": self.new_id("event"), **fields}
+
+
+_CONTENT = frozenset(
+    {"inputTranscription", "outputTranscription", "interrupted", "modelTurn", "turnComplete", "generationComplete",
+     "turnCompleteReason", "waitingForInput", "interactionStatus"}
+)  # fmt: skip
+_WRITE: dict[str, Callable[[Upstream, Event], list[Event]]] = {
+    "input_audio_buffer.append": Upstream._append,
+    "input_audio_buffer.commit": Upstream._commit,
+    "input_audio_buffer.clear": Upstream._clear,
+    "conversation.item.create": Upstream._create_item,
+    "conversation.item.truncate": Upstream._truncate,
+    "conversation.item.retrieve": Upstream._retrieve,
+    "conversation.item.delete": Upstream._delete,
+    "response.create": Upstream._create_response,
+    "response.cancel": Upstream._cancel,
+}
+_READ: dict[str, Callable[[Upstream, Event], list[Event]]] = {
+    "setupComplete": Upstream._complete,
+    "serverContent": Upstream._content,
+    "toolCall": Upstream._tool_call,
+    "toolCallCancellation": Upstream._call_off,
+    "goAway": Upstream._go_away,
+    "sessionResumptionUpdate": Upstream._resumption,
+    "voiceActivity": Upstream._activity,
+}
+
+
+def _merged(before: Event, change: Event) -> Event:
+    """`before`, with what `change` says; objects within objects likewise."""
+    both = {
+        name: _merged(before[name], change[name])
+        for name in ("audio", "input", "output")
+        if isinstance(change.get(name), dict) and isinstance(before.get(name), dict)
+    }
+    return {**before, **change, **both}
+
+
+def _leaves(session: Event, under: str = "") -> list[tuple[str, Any]]:
+    found: list[tuple[str, Any]] = []
+    for key, value in session.items():
+        if isinstance(value, dict) and under + key in ("audio", "audio.input", "audio.output"):
+            found += _leaves(value, f"{under}{key}.")
+        else:
+            found.append((under + key, value))
+    return found
+
+
+def _at(session: Event, path: str) -> Any:
+    here: Any = session
+    for step in path.split("."):
+        here = here.get(step) if isinstance(here, dict) else None
+    return here
+
+
+def _without_sound(item: Event) -> Event:
+    """An item as a server tells it."""
+    if not isinstance(content := item.get("content"), list):
+        return item
+    return {**item, "content": [{k: v for k, v in part.items() if k != "audio"} if isinstance(part, dict) else part
+                                for part in content]}  # fmt: skip
