@@ -33,6 +33,7 @@ from dragoman.gateway.naming import find_model
 from dragoman.gateway.visit import Took, Visit, Visits
 from dragoman.server import surfaces
 from dragoman.server.http import Request, Response
+from dragoman.voice.codecs.codec import Notices
 from dragoman.voice.relaying import bridges
 from dragoman.voice.relaying.ends import Codec, End, Event, Line, text
 from dragoman.voice.relaying.heads import BETA, GA
@@ -62,10 +63,12 @@ _BETA_PROTOCOL = "openai-beta.realtime-v1"
 _LATE = frozenset({"gemini", "live"})  # dialects whose first message says the model
 _ALIKE = frozenset({"beta", "voicelive"})  # whose events differ from GA's in their names
 _TURNS = b"x-dragoman-turns"
+_STRICT = b"x-dragoman-strict"
 
 
 class Surface(Struct, frozen=True):
-    """What a request for a WebSocket asks for. `model` None: a message will say it."""
+    """What a request for a WebSocket asks for. `model` None: a message will say it. `notices`: whether
+    the client hears of what the other side cannot say."""
 
     dialect: str
     key: str | None
@@ -73,6 +76,7 @@ class Surface(Struct, frozen=True):
     transcription: bool = False
     turns: bool = False
     subprotocol: str | None = None
+    notices: Notices = "off"
 
 
 class Session(Protocol):
@@ -107,13 +111,16 @@ def find(request: Request) -> Surface | None:
     key = next((name.removeprefix(_KEY_PROTOCOL) for name in offered if name.startswith(_KEY_PROTOCOL)), None)
     plain = [name for name in offered if not name.startswith(_KEY_PROTOCOL) and name != _BETA_PROTOCOL]
     model = query.get("model") or query.get("deployment") or query.get("agent-name")
+    turns = query.get("dragoman_turns") == "1" or request.headers.get(_TURNS) == b"1"
+    strict = request.headers.get(_STRICT) == b"1"
     return Surface(
         dialect="beta" if dialect == "ga" and beta else dialect,
         key=key or surfaces.gateway_key(request.headers, request.query) or query.get("api-key"),
         model=None if dialect in _LATE else model or "",
         transcription=query.get("intent") == "transcription",
-        turns=query.get("dragoman_turns") == "1" or request.headers.get(_TURNS) == b"1",
+        turns=turns,
         subprotocol="realtime" if "realtime" in plain else plain[0] if plain else None,
+        notices="strict" if strict else "on" if turns else "off",
     )
 
 
@@ -138,7 +145,7 @@ class Sessions:
             await visit.begin()
             if surface.model is not None:
                 session = await self._open(visit, surface, surface.model)
-            codec = bridges.client_codec(surface.dialect) if session is None else session.codec
+            codec = bridges.client_codec(surface.dialect, surface.notices) if session is None else session.codec
         except ValueError as error:
             await visit.refuse(Failure(kind="bad_request", message=str(error)))
         except Failed as error:
@@ -239,7 +246,8 @@ class Relayed:
         dialect = opening.surface.dialect
         spoken = {place.spoken for place in opening.visit.serving.lines.places(model)}
         self._direct = dialect != "ga" and dialect in _ALIKE and spoken == {dialect}
-        self.codec = None if self._direct else bridges.client_codec(dialect)
+        notices = "off" if spoken == {"ga"} and dialect == "ga" else opening.surface.notices
+        self.codec = None if self._direct else bridges.client_codec(dialect, notices)
         self._line = self._as_line(opened)
 
     @classmethod
@@ -255,7 +263,7 @@ class Relayed:
 
     def _as_line(self, opened: Opened) -> Line:
         lasts = opened.place.lasts
-        codec = None if self._direct else bridges.upstream_codec(opened.place.spoken)
+        codec = None if self._direct else bridges.upstream_codec(opened.place.spoken, opened.seat.target.model)
         return Line(
             end=End(opened.socket, codec, opened.first),
             target=opened.seat.target.name,

@@ -1,14 +1,11 @@
 """Which codecs stand at the ends of a session: none where both ends speak one dialect."""
 
 import secrets
-from collections.abc import Callable
 
 from dragoman.canon import Failed, Failure
+from dragoman.voice.codecs import CLIENTS, UPSTREAMS
+from dragoman.voice.codecs.codec import Notices
 from dragoman.voice.relaying.ends import Codec
-
-NewCodec = Callable[[Callable[[str], str]], Codec]
-CLIENTS: dict[str, NewCodec] = {}  # by dialect; `ga` needs none
-UPSTREAMS: dict[str, NewCodec] = {}
 
 
 def new_id(kind: str) -> str:
@@ -16,20 +13,26 @@ def new_id(kind: str) -> str:
     return f"{kind}_{secrets.token_urlsafe(15)}"
 
 
-def client_codec(dialect: str) -> Codec | None:
-    """What turns a client's dialect into GA's; None for GA itself. Raises `Failed` where there is none."""
-    return _made(CLIENTS, dialect, "clients")
+def client_codec(dialect: str, notices: Notices = "off") -> Codec | None:
+    """What turns a client's dialect into GA's; None for GA itself, unless the client wants to hear of what is lost.
+    Raises `Failed` where there is none."""
+    if dialect == "ga" and notices == "off":
+        return None
+    if dialect not in CLIENTS:
+        raise _unbridged(dialect, "clients")
+    return CLIENTS[dialect](new_id, notices)
 
 
-def upstream_codec(dialect: str) -> Codec | None:
-    """What turns a provider's dialect into GA's; None for GA itself. Raises `Failed` where there is none."""
-    return _made(UPSTREAMS, dialect, "providers")
-
-
-def _made(known: dict[str, NewCodec], dialect: str, whose: str) -> Codec | None:
+def upstream_codec(dialect: str, model: str) -> Codec | None:
+    """What turns the dialect of a provider of `model` into GA's; None for GA itself. Raises `Failed` where there is
+    none."""
     if dialect == "ga":
         return None
-    if dialect not in known:
-        message = f"sessions of {whose} that speak {dialect} are not bridged: use one dialect on both sides"
-        raise Failed(Failure(kind="unsupported", status=501, message=message))
-    return known[dialect](new_id)
+    if dialect not in UPSTREAMS:
+        raise _unbridged(dialect, "providers")
+    return UPSTREAMS[dialect](new_id, model)
+
+
+def _unbridged(dialect: str, whose: str) -> Failed:
+    message = f"sessions of {whose} that speak {dialect} are not bridged: use one dialect on both sides"
+    return Failed(Failure(kind="unsupported", status=501, message=message))
