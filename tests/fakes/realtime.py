@@ -86,6 +86,7 @@ class RealtimeFake:
         self.answer = answer
         self.beta = beta
         self.pause = pause
+        self.calls: list[tuple[str, dict[str, Any]]] = []  # functions that it calls, one an answer, before it speaks
         self.talks: list[Talk] = []
         self.fates: list[Fate] = []
         self.port = 0
@@ -337,7 +338,26 @@ class _Session:
 
     async def answer(self, response: dict[str, Any]) -> None:
         with contextlib.suppress(ConnectionClosed, Dead):
-            await self._answer(response)
+            await (self._call(response, *self.fake.calls.pop(0)) if self.fake.calls else self._answer(response))
+
+    async def _call(self, response: dict[str, Any], name: str, arguments: dict[str, Any]) -> None:
+        item = {"id": self.fake.id("item"), "object": "realtime.item", "type": "function_call", "status": "in_progress",
+                "name": name, "call_id": self.fake.id("call"), "arguments": ""}  # fmt: skip
+        on = {"response_id": response["id"], "output_index": 0}
+        at = {**on, "item_id": item["id"], "call_id": item["call_id"]}
+        previous = self.talk.items[-1]["id"] if self.talk.items else None
+        text = json.dumps(arguments)
+        await self.say("response.created", response=response)
+        await self.say("response.output_item.added", item=item, **on)
+        self.talk.items.append(item)
+        await self.say("conversation.item.added", previous_item_id=previous, item=item)
+        await self.say("response.function_call_arguments.delta", delta=text, **at)
+        await self.say("response.function_call_arguments.done", arguments=text, name=name, **at)
+        item |= {"arguments": text, "status": "completed"}
+        await self.say("conversation.item.done", previous_item_id=previous, item=item)
+        await self.say("response.output_item.done", item=item, **on)
+        self.response = None
+        await self.say("response.done", response={**response, "status": "completed", "output": [item]})
 
     async def _answer(self, response: dict[str, Any]) -> None:
         words = self.left()

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -43,8 +44,10 @@ def account(name: str, fake: RealtimeFake, **more: Any) -> dict[str, Any]:
 
 
 @contextlib.asynccontextmanager
-async def gate(folder: Path, accounts: list[dict[str, Any]], **tables: Any) -> AsyncIterator[Gate]:
-    """`tables` are the config's, beside the accounts."""
+async def gate(
+    folder: Path, accounts: list[dict[str, Any]], *, tls: ssl.SSLContext | None = None, **tables: Any
+) -> AsyncIterator[Gate]:
+    """`tables` are the config's, beside the accounts. `tls`: for clients that speak nothing else."""
     import tomllib
 
     from e2e.gateway import config as written
@@ -61,7 +64,7 @@ async def gate(folder: Path, accounts: list[dict[str, Any]], **tables: Any) -> A
     app = App(gateway, Metrics())
     listener = Listener(app, app.body_limit)
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: Connection(listener), "127.0.0.1", 0)
+    server = await loop.create_server(lambda: Connection(listener), "127.0.0.1", 0, ssl=tls)
     try:
         async with asyncio.timeout(30):
             yield Gate(settings, server.sockets[0].getsockname()[1], app, rows)
