@@ -248,6 +248,7 @@ class Relayed:
         self._direct = dialect != "ga" and dialect in _ALIKE and spoken == {dialect}
         notices = "off" if spoken == {"ga"} and dialect == "ga" else opening.surface.notices
         self.codec = None if self._direct else bridges.client_codec(dialect, notices)
+        self._codecs = [self.codec]
         self._line = self._as_line(opened)
 
     @classmethod
@@ -264,6 +265,7 @@ class Relayed:
     def _as_line(self, opened: Opened) -> Line:
         lasts = opened.place.lasts
         codec = None if self._direct else bridges.upstream_codec(opened.place.spoken, opened.seat.target.model)
+        self._codecs.append(codec)
         return Line(
             end=End(opened.socket, codec, opened.first),
             target=opened.seat.target.name,
@@ -278,6 +280,8 @@ class Relayed:
 
     def _book(self, turn: Turn) -> Failure | None:
         failed = turn.status == "failed"
+        lost = dict.fromkeys(name for codec in self._codecs if codec is not None for name in codec.lossy)
+        self._opening.visit.story.row.lossy = list(lost)
         return self._opening.visit.turn(
             Took(
                 target=turn.target, account=turn.account, usage=turn.usage, resumed=turn.resumed,

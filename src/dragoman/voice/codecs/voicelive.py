@@ -157,10 +157,12 @@ _asked_item = write_item(_TYPES, _CONTENT, frozenset({"object"}))
 
 
 def _told_item(item: Any, note: Note) -> Any:
-    """The server always tells how an item stands."""
+    """The server tells of a message and of a call how they stand, and of nothing else."""
     item = _plain_item(item, note)
-    if isinstance(item, dict) and item.get("type") in ("message", "function_call") and not item.get("status"):
-        item["status"] = "completed"
+    if isinstance(item, dict):
+        status = item.pop("status", None) or "completed"
+        if item.get("type") in ("message", "function_call"):
+            item["status"] = status
     return item
 
 
