@@ -82,8 +82,14 @@ class Peer:
             await connection.setLocalDescription(await connection.createAnswer())
         except Exception as error:  # it parses SDP by whatever comes to hand
             await self.close()
+            if isinstance(error, BadOffer):
+                raise
             raise BadOffer(f"the SDP offer can't be answered: {error or type(error).__name__}") from error
         return connection.localDescription.sdp
+
+    def begin(self, event: Event) -> None:
+        """What the session is told before all that the client says."""
+        self._put(msgspec.json.encode(event).decode())
 
     # as a line of messages
 
