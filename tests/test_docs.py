@@ -16,6 +16,7 @@ from dragoman.catalog.prices import PriceBook
 from dragoman.catalog.providers import PROVIDERS
 from dragoman.cli import COMMANDS, assemble
 from dragoman.server import surfaces
+from dragoman.server.calls.desk import Calls
 from dragoman.server.pages import Pages
 
 ROOT = Path(__file__).parents[1]
@@ -107,9 +108,10 @@ def test_the_http_page_has_every_page() -> None:
 
 def test_the_http_page_has_no_surface_that_is_not_there() -> None:
     pages = Pages(None, None, lambda: False)  # type: ignore[arg-type]  # only its tables are looked at
+    calls = Calls(None, None, lambda: None, lambda: None)  # type: ignore[arg-type]  # its paths are
     for method, path in re.findall(r"^\| `(GET|POST|DELETE) ([^`?]+)`", HTTP, re.M):
         there = surfaces.find(path) if method == "POST" else None
-        assert there or pages.find(method, path), f"{method} {path}"
+        assert there or calls.find(method, path) or pages.find(method, path), f"{method} {path}"
 
 
 def test_the_providers_page_has_every_provider_and_its_variables() -> None:

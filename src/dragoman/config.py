@@ -223,7 +223,8 @@ class Route(Struct, forbid_unknown_fields=True, kw_only=True):
 
 
 class Voice(Struct, forbid_unknown_fields=True, kw_only=True):
-    """`max_sessions`: that a gateway key may have open at a time (per worker); the other two hold for each session."""
+    """`max_sessions`: that a gateway key may have open at a time (per worker); the next two hold for each session.
+    `ice_servers`: how calls over WebRTC learn by which addresses they can be reached."""
 
     stt: str = "local"
     tts: str = "local"
@@ -231,6 +232,7 @@ class Voice(Struct, forbid_unknown_fields=True, kw_only=True):
     max_sessions: Positive | None = None
     max_session_minutes: Annotated[float, Meta(gt=0)] | None = None
     max_session_tokens: Positive | None = None
+    ice_servers: list[str] = field(default_factory=list)
 
 
 class Config(Struct, forbid_unknown_fields=True, kw_only=True):

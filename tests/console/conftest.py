@@ -53,6 +53,7 @@ def browser(tmp_path: Path) -> Iterator[Callable[[bytes], Browser]]:
                 "--no-sandbox",  # as root, in a container
                 "--use-fake-device-for-media-stream",
                 "--use-fake-ui-for-media-stream",
+                "--autoplay-policy=no-user-gesture-required",
                 f"--use-file-for-fake-audio-capture={tmp_path / 'microphone.wav'}%noloop",
             ]
             opened = playwright.chromium.launch(executable_path=chromium, args=flags)

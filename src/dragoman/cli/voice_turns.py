@@ -49,7 +49,7 @@ class ServerEvent(Struct):
     delta: str = ""
     response: _Response = field(default_factory=_Response)
     error: Failure = field(default_factory=Failure)
-    stages_ms: dict[str, float] = {}
+    stages_ms: dict[str, float | None] = {}
     target: str | None = None
     decision: str | None = None
 
@@ -68,7 +68,7 @@ class Turn(Struct):
     problem: str | None = None
     heard: float | None = None
     broken_into_ms: int | None = None  # how much of the reply was heard, where the recording spoke again into it
-    stages_ms: dict[str, float] = {}
+    stages_ms: dict[str, float | None] = {}
     target: str | None = None
     decision: str | None = None
 

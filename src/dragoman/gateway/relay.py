@@ -136,7 +136,7 @@ def _usage(body: bytes) -> Usage:
         return Usage()
 
 
-def _parts(body: bytes, content_type: bytes) -> Iterator[tuple[int, int, bytes]]:
+def form_parts(body: bytes, content_type: bytes) -> Iterator[tuple[int, int, bytes]]:
     """Of each part of a form: where its content starts and ends, and its headers. Raises `Malformed`."""
     found = _BOUNDARY.search(content_type)
     if found is None:
@@ -153,14 +153,14 @@ def _parts(body: bytes, content_type: bytes) -> Iterator[tuple[int, int, bytes]]
 
 
 def _form_model(body: bytes, content_type: bytes) -> str | None:
-    for start, end, headers in _parts(body, content_type):
+    for start, end, headers in form_parts(body, content_type):
         if _MODEL_PART.search(headers):
             return body[start:end].decode("utf-8", "replace").strip()
     return None
 
 
 def _with_form_model(body: bytes, content_type: bytes, model: str) -> bytes:
-    for start, end, headers in _parts(body, content_type):
+    for start, end, headers in form_parts(body, content_type):
         if _MODEL_PART.search(headers):
             return body[:start] + model.encode() + body[end:]
     return body

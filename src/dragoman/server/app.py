@@ -11,6 +11,7 @@ from dragoman.canon import Failure
 from dragoman.dialects.gemini.writer import ArrayStreamWriter
 from dragoman.gateway import Call, Gateway
 from dragoman.server import browsers, realtime, surfaces
+from dragoman.server.calls.desk import Calls
 from dragoman.server.coding import ACCEPTED
 from dragoman.server.http import Request, Response, lines
 from dragoman.server.metrics import Metrics
@@ -53,6 +54,7 @@ class App:
         self.gateway = gateway
         self.pages = Pages(gateway, metrics, lambda: self.draining)
         self.sessions = realtime.Sessions(gateway)
+        self.calls = Calls(gateway, self.sessions, self._begun, self._done)
         self.draining = False
         self.running = 0  # calls being answered
         self._idle: asyncio.Event | None = None
@@ -88,6 +90,8 @@ class App:
             await self._call(request, surface, key, out)
         elif method == "OPTIONS":
             await out.whole(204, b"", b"")
+        elif (act := self.calls.find(method, path)) is not None:
+            await (_fail(out, path, _DRAINING, ("retry-after", "1")) if self.draining else act(request, out))
         elif (page := self.pages.find(method, path)) is not None:
             await self._page(request, page, out)
         elif surfaces.find(path) is not None:
@@ -130,6 +134,9 @@ class App:
             await self.sessions.serve(request, surface, out)
         finally:
             self._done()
+
+    def _begun(self) -> None:
+        self.running += 1
 
     def _done(self) -> None:
         self.running -= 1

@@ -15,6 +15,7 @@ What can be refused before the WebSocket stands, is refused in HTTP, in the dial
 import asyncio
 import logging
 import re
+from collections.abc import Awaitable, Callable
 from typing import Protocol
 from urllib.parse import parse_qs
 
@@ -35,7 +36,7 @@ from dragoman.server import surfaces
 from dragoman.server.http import Request, Response
 from dragoman.voice.codecs.codec import Notices
 from dragoman.voice.relaying import bridges
-from dragoman.voice.relaying.ends import Codec, End, Event, Line, text
+from dragoman.voice.relaying.ends import Codec, Duplex, End, Event, Line, text
 from dragoman.voice.relaying.heads import BETA, GA
 from dragoman.voice.relaying.relay import Counts, Relay, Turn
 from dragoman.wire import upgrade
@@ -111,7 +112,7 @@ def find(request: Request) -> Surface | None:
     key = next((name.removeprefix(_KEY_PROTOCOL) for name in offered if name.startswith(_KEY_PROTOCOL)), None)
     plain = [name for name in offered if not name.startswith(_KEY_PROTOCOL) and name != _BETA_PROTOCOL]
     model = query.get("model") or query.get("deployment") or query.get("agent-name")
-    turns = query.get("dragoman_turns") == "1" or request.headers.get(_TURNS) == b"1"
+    turns = wants_turns(query, request.headers)
     strict = request.headers.get(_STRICT) == b"1"
     return Surface(
         dialect="beta" if dialect == "ga" and beta else dialect,
@@ -122,6 +123,24 @@ def find(request: Request) -> Surface | None:
         subprotocol="realtime" if "realtime" in plain else plain[0] if plain else None,
         notices="strict" if strict else "on" if turns else "off",
     )
+
+
+def wants_turns(query: dict[str, str], headers: dict[bytes, bytes]) -> bool:
+    """Whether the client wants an event `dragoman.turn` after each turn."""
+    return query.get("dragoman_turns") == "1" or headers.get(_TURNS) == b"1"
+
+
+class Admitted(Struct):
+    """A client that may come in. `session` None: its first message is to say of what."""
+
+    visit: Visit
+    surface: Surface
+    session: Session | None
+    codec: Codec | None
+
+    def lines(self, content_type: bytes = b"") -> bytes:
+        """Header lines of the answer that lets it in."""
+        return self.visit.story.head(content_type) + (b"" if self.session is None else self.session.lines)
 
 
 class Sessions:
@@ -135,28 +154,40 @@ class Sessions:
 
     async def serve(self, request: Request, surface: Surface, out: Response) -> None:
         """Answers a request for a WebSocket, and stays to the session's end."""
+
+        async def offered() -> None:
+            try:
+                upgrade.answer(request.method, request.headers)
+            except ValueError as error:
+                raise Failed(Failure(kind="bad_request", message=str(error))) from None
+
+        admitted = await self.open(request, surface, out, offered)
+        if admitted is not None:
+            await self.stay(admitted, out.accept(admitted.lines(), surface.subprotocol, PATIENCE))
+
+    async def open(
+        self, request: Request, surface: Surface, out: Response, prepare: Callable[[], Awaitable[None]]
+    ) -> Admitted | None:
+        """Admits a client and opens the session it asks for; None where it is refused, which then has been said.
+        `prepare`: what is to be done between the two, or raises `Failed`. Who opens a session, is to `stay`."""
         envelope = dialects.client("gemini" if surface.dialect == "gemini" else "openai-chat")
         call = Call(dialect=envelope, body=b"", headers=request.headers, op="realtime", key=surface.key)
         visit = Visit(self._gateway, self._visits, call, out)
         visit.story.row.dialect = f"realtime.{surface.dialect}"
         session: Session | None = None
         try:
-            upgrade.answer(request.method, request.headers)
             await visit.begin()
+            await prepare()
             if surface.model is not None:
                 session = await self._open(visit, surface, surface.model)
             codec = bridges.client_codec(surface.dialect, surface.notices) if session is None else session.codec
-        except ValueError as error:
-            await visit.refuse(Failure(kind="bad_request", message=str(error)))
         except Failed as error:
             await visit.refuse(error.failure)
+            return None
         except BaseException:
             visit.end("client_left", 499)
             raise
-        else:
-            lines = visit.story.head(b"") + (b"" if session is None else session.lines)
-            end = End(out.accept(lines, surface.subprotocol, PATIENCE), codec)
-            await self._stay(visit, surface, session, end)
+        return Admitted(visit, surface, session, codec)
 
     async def _open(self, visit: Visit, surface: Surface, name: str) -> Session:
         """Raises `Failed`."""
@@ -168,8 +199,10 @@ class Sessions:
             raise Failed(Failure(kind="bad_request", message=message, param="model"))
         return await open_session(Opening(visit=visit, surface=surface, model=model), self.counts)
 
-    async def _stay(self, visit: Visit, surface: Surface, session: Session | None, end: End) -> None:
-        """A client that has its WebSocket, to the end. `session` None: the client's first message will say of what."""
+    async def stay(self, admitted: Admitted, duplex: Duplex) -> None:
+        """A client that has its line, to the end."""
+        visit, surface, session = admitted.visit, admitted.surface, admitted.session
+        end = End(duplex, admitted.codec)
         self._ends.add(end)
         minutes = visit.limits.max_session_minutes
         closing, failure = (1011, ""), None

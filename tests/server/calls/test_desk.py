@@ -1,0 +1,185 @@
+"""Calls over WebRTC through the gateway, to a realtime server that gives a fixed reply."""
+
+import json
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import httpx
+import openai
+import pytest
+
+from fakes.talker import Talker, hush, talk, tone
+from realtime.gate import Gate, gate
+from server.calls.caller import Caller
+
+ADMIN = "dgm-admin-0123456789"
+QUESTION = tone(0.5)
+
+
+@pytest.fixture
+def talker() -> Iterator[Talker]:
+    with talk(Talker(reply=hush(0.1) + tone(1))) as server:
+        yield server
+
+
+class Office:
+    """A gateway with the talker as its provider, and who calls it."""
+
+    def __init__(self, here: Gate, stack: AsyncExitStack) -> None:
+        self.here = here
+        self._stack = stack
+        self.http = httpx.AsyncClient(base_url=here.url, timeout=20)
+
+    async def caller(self, sound: bytes = b"") -> Caller:
+        caller = Caller(sound)
+        self._stack.push_async_callback(caller.hang_up)
+        return caller
+
+    async def call(self, sound: bytes = b"", path: str = "/v1/realtime/calls?model=openai/gpt-realtime") -> Any:
+        """A caller whose call was answered, and the call's address."""
+        caller = await self.caller(sound)
+        reply = await self.http.post(
+            path, content=await caller.offer(), headers={"content-type": "application/sdp", "x-api-key": ADMIN}
+        )
+        assert reply.status_code == 201, reply.text
+        assert reply.headers["content-type"] == "application/sdp"
+        await caller.take(reply.text)
+        return caller, reply.headers["location"]
+
+
+@pytest.fixture
+async def office(talker: Talker, tmp_path: Path) -> AsyncIterator[Any]:
+    async with AsyncExitStack() as stack:
+
+        async def open(**tables: Any) -> Office:
+            account = {
+                "name": "a", "provider": "openai", "key": "sk-fake",
+                "base_url": talker.url.replace("ws:", "http:").removesuffix("/realtime"),
+            }  # fmt: skip
+            office = Office(await stack.enter_async_context(gate(tmp_path, [account], **tables)), stack)
+            stack.push_async_callback(office.http.aclose)
+            return office
+
+        yield open
+
+
+async def test_a_call_is_a_conversation(office: Any, talker: Talker) -> None:
+    there = await office()
+    caller, _ = await there.call(QUESTION)
+    said = await caller.until("conversation.item.input_audio_transcription.completed")
+    assert said["transcript"] == "What is the time?"
+    await caller.until("output_audio_buffer.started")
+    await caller.until_heard(5000)
+    await caller.until("output_audio_buffer.stopped")
+    assert "response.output_audio.delta" not in caller.types, "sound is heard, not said"
+    assert caller.of("response.output_audio_transcript.done")[0]["transcript"] == "It is ten past two."
+
+
+async def test_speech_into_the_reply_stops_it(office: Any, talker: Talker) -> None:
+    talker.reply = tone(30)
+    there = await office()
+    caller, _ = await there.call(QUESTION + hush(1) + QUESTION)
+    cleared = await caller.until("output_audio_buffer.cleared")
+    truncated = await caller.until("conversation.item.truncated")
+    assert 0 < truncated["audio_end_ms"] < 30_000
+    assert cleared["response_id"] == caller.of("output_audio_buffer.started")[0]["response_id"]
+
+
+async def test_the_openai_sdk_calls(office: Any, talker: Talker) -> None:
+    there = await office()
+    caller = await there.caller(QUESTION)
+    client = openai.AsyncOpenAI(base_url=f"{there.here.url}/v1", api_key="any")
+    reply = await client.realtime.calls.create(
+        sdp=await caller.offer(),
+        session={"type": "realtime", "model": "openai/gpt-realtime", "instructions": "Be brief.",
+                 "audio": {"input": {"format": {"type": "audio/pcmu"}}}},
+    )  # fmt: skip
+    await caller.take(reply.text)
+    await caller.until("response.done")
+    (update,) = talker.of("session.update")
+    assert update["session"] == {"type": "realtime", "instructions": "Be brief.", "audio": {"input": {}}}
+    await client.close()
+
+
+async def test_a_call_is_booked_by_its_turns(office: Any) -> None:
+    there = await office()
+    caller, location = await there.call(QUESTION)
+    await caller.until("response.done")
+    await there.http.post(location + "/hangup")
+    await there.here.app.idle()
+    assert [row.target for row in there.here.rows] == ["openai/gpt-realtime"]
+    assert there.here.rows[0].dialect == "realtime.ga"
+
+
+@pytest.mark.parametrize("way", ["hangup", "delete"])
+async def test_a_call_is_hung_up(office: Any, way: str) -> None:
+    there = await office()
+    caller, location = await there.call()
+    await caller.until("session.created")
+    if way == "delete":
+        reply = await there.http.delete(location)
+    else:
+        reply = await there.http.post(location + "/hangup")
+    assert reply.status_code == 200
+    await there.here.app.idle()
+    assert (await there.http.post(location + "/hangup")).status_code == 404
+
+
+async def test_a_call_is_its_callers_own(office: Any) -> None:
+    there = await office(access={"mode": "keys", "admin_key": ADMIN})
+    _, location = await there.call()
+    nobody = await there.http.post(location + "/hangup")
+    assert nobody.status_code == 401
+    assert (await there.http.post(location + "/hangup", headers={"x-api-key": ADMIN})).status_code == 200
+
+
+async def test_a_stranger_is_refused(office: Any) -> None:
+    there = await office(access={"mode": "keys", "admin_key": ADMIN})
+    caller = await there.caller()
+    reply = await there.http.post("/v1/realtime/calls?model=openai/gpt-realtime", content=await caller.offer())
+    assert reply.status_code == 401
+    assert reply.json()["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "param"),
+    [("/v1/realtime/calls?model=nope", 404, "model"), ("/v1/realtime/calls", 400, "model")],
+)
+async def test_a_model_that_is_not_there_is_refused(office: Any, path: str, status: int, param: str) -> None:
+    there = await office()
+    caller = await there.caller()
+    reply = await there.http.post(path, content=await caller.offer())
+    assert (reply.status_code, reply.json()["error"]["param"]) == (status, param)
+
+
+async def test_what_is_no_offer_is_refused(office: Any) -> None:
+    there = await office()
+    reply = await there.http.post("/v1/realtime/calls?model=openai/gpt-realtime", content=b"hello")
+    assert (reply.status_code, reply.json()["error"]["param"]) == (400, "sdp")
+
+
+@pytest.mark.parametrize(
+    ("fields", "param"),
+    [
+        ({"session": "{}"}, "sdp"),
+        ({"sdp": "v=0", "session": "nope"}, "session"),
+        ({"sdp": "v=0", "session": "[]"}, "session"),
+        ({"sdp": "v=0", "session": json.dumps({"model": 3})}, "session.model"),
+    ],
+)
+async def test_what_is_wrong_with_a_form_is_named(office: Any, fields: dict[str, str], param: str) -> None:
+    there = await office()
+    files = {name: (None, value) for name, value in fields.items()}
+    reply = await there.http.post("/v1/realtime/calls", files=files)
+    assert (reply.status_code, reply.json()["error"]["param"]) == (400, param)
+
+
+async def test_without_the_extra_the_mend_is_named(office: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "dragoman.server.calls.peer", None)
+    there = await office()
+    reply = await there.http.post("/v1/realtime/calls?model=openai/gpt-realtime", content=b"v=0")
+    assert reply.status_code == 501
+    assert "dragoman[webrtc]" in reply.json()["error"]["message"]
