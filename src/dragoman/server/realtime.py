@@ -15,17 +15,21 @@ What can be refused before the WebSocket stands, is refused in HTTP, in the dial
 import asyncio
 import logging
 import re
+import time
+from collections.abc import Awaitable, Callable
 from typing import Protocol
 from urllib.parse import parse_qs
 
+import msgspec
 from msgspec import Struct
 
 from dragoman import dialects
+from dragoman.access.client_secrets import PREFIX as EPHEMERAL
+from dragoman.access.client_secrets import ClientSecrets, Grant
 from dragoman.accounts.lease import Outcome
 from dragoman.canon import Failed, Failure
 from dragoman.catalog import realtime
 from dragoman.catalog.directory import Model
-from dragoman.dialects.openai_chat.errors import error_envelope
 from dragoman.gateway.call import Call
 from dragoman.gateway.gateway import Gateway
 from dragoman.gateway.lines import Opened
@@ -112,46 +116,80 @@ def find(request: Request) -> Surface | None:
         key=key or surfaces.gateway_key(request.headers, request.query) or query.get("api-key"),
         model=None if dialect in _LATE else model or "",
         transcription=query.get("intent") == "transcription",
-        turns=query.get("dragoman_turns") == "1" or request.headers.get(_TURNS) == b"1",
+        turns=wants_turns(query, request.headers),
         subprotocol="realtime" if "realtime" in plain else plain[0] if plain else None,
     )
+
+
+def wants_turns(query: dict[str, str], headers: dict[bytes, bytes]) -> bool:
+    """Whether the client wants an event `dragoman.turn` after each turn."""
+    return query.get("dragoman_turns") == "1" or headers.get(_TURNS) == b"1"
 
 
 class Sessions:
     """The realtime sessions of a worker."""
 
-    def __init__(self, gateway: Gateway) -> None:
+    def __init__(self, gateway: Gateway, client_secrets: ClientSecrets) -> None:
         self._gateway = gateway
+        self._secrets = client_secrets
         self._visits = Visits()
         self._ends: set[End] = set()  # those of the clients that are here
         self.counts = Counts()
 
     async def serve(self, request: Request, surface: Surface, out: Response) -> None:
         """Answers a request for a WebSocket, and stays to the session's end."""
+
+        async def offered() -> None:
+            try:
+                upgrade.answer(request.method, request.headers)
+            except ValueError as error:
+                raise Failed(Failure(kind="bad_request", message=str(error))) from None
+
+        opened = await self.open(request, surface, out, offered)
+        if opened is not None:
+            visit, session, codec = opened
+            lines = visit.story.head(b"") + (b"" if session is None else session.lines)
+            await self.stay(visit, surface, session, End(out.accept(lines, surface.subprotocol, PATIENCE), codec))
+
+    async def open(
+        self, request: Request, surface: Surface, out: Response, prepare: Callable[[], Awaitable[None]]
+    ) -> tuple[Visit, Session | None, Codec | None] | None:
+        """Admits a client and opens the session it asks for (None where its first message is to say which); who opens
+        one, is to `stay`. None where it is refused, which then has been said. `prepare`: what is to be done between
+        the two, or raises `Failed`."""
         envelope = dialects.client("gemini" if surface.dialect == "gemini" else "openai-chat")
         call = Call(dialect=envelope, body=b"", headers=request.headers, op="realtime", key=surface.key)
         visit = Visit(self._gateway, self._visits, call, out)
         visit.story.row.dialect = f"realtime.{surface.dialect}"
         session: Session | None = None
         try:
-            upgrade.answer(request.method, request.headers)
-            await visit.begin()
+            grant = await self._granted(surface)
+            await visit.begin(None if grant is None else grant.maker)
+            await prepare()
+            if grant is not None:
+                surface = _as_granted(surface, grant)
             if surface.model is not None:
-                session = await self._open(visit, surface, surface.model)
+                session = await self._open(visit, surface, surface.model, grant)
             codec = bridges.client_codec(surface.dialect) if session is None else session.codec
-        except ValueError as error:
-            await visit.refuse(Failure(kind="bad_request", message=str(error)))
         except Failed as error:
             await visit.refuse(error.failure)
+            return None
         except BaseException:
             visit.end("client_left", 499)
             raise
-        else:
-            lines = visit.story.head(b"") + (b"" if session is None else session.lines)
-            end = End(out.accept(lines, surface.subprotocol, PATIENCE), codec)
-            await self._stay(visit, surface, session, end)
+        return visit, session, codec
 
-    async def _open(self, visit: Visit, surface: Surface, name: str) -> Session:
+    async def _granted(self, surface: Surface) -> Grant | None:
+        """What the client's secret stands for; None where it comes with a key. Raises `Failed`."""
+        if surface.key is None or not surface.key.startswith(EPHEMERAL):
+            return None
+        grant = await self._secrets.read(surface.key, time.time())
+        if grant is None:
+            message = "this client secret is not known, or has expired: ask for a new one"
+            raise Failed(Failure(kind="unauthorized", status=401, message=message))
+        return grant
+
+    async def _open(self, visit: Visit, surface: Surface, name: str, grant: Grant | None = None) -> Session:
         """Raises `Failed`."""
         model: Model | None = None
         if name:
@@ -159,10 +197,11 @@ class Sessions:
         elif not surface.transcription:
             message = "model: expected the name of a model in the query"
             raise Failed(Failure(kind="bad_request", message=message, param="model"))
-        return await open_session(Opening(visit=visit, surface=surface, model=model), self.counts)
+        settings = None if grant is None else {k: v for k, v in grant.session.items() if k != "model"}
+        return await open_session(Opening(visit=visit, surface=surface, model=model, settings=settings), self.counts)
 
-    async def _stay(self, visit: Visit, surface: Surface, session: Session | None, end: End) -> None:
-        """A client that has its WebSocket, to the end. `session` None: the client's first message will say of what."""
+    async def stay(self, visit: Visit, surface: Surface, session: Session | None, end: End) -> None:
+        """A client that has its line, to the end. `session` None: the client's first message will say of what."""
         self._ends.add(end)
         minutes = visit.limits.max_session_minutes
         closing, failure = (1011, ""), None
@@ -185,7 +224,7 @@ class Sessions:
             self._ends.discard(end)
             visit.end(None if failure is None else failure.kind)
         if failure is not None:
-            await end.send(text(error_event(failure)))
+            await end.send(text(bridges.error_event(failure)))
         await end.close(*closing)
 
     async def close(self) -> None:
@@ -193,8 +232,19 @@ class Sessions:
         failure = Failure(kind="draining", status=503, message="this gateway is shutting down: connect again")
         ends = list(self._ends)
         for end in ends:
-            await end.send(text(error_event(failure)))
+            await end.send(text(bridges.error_event(failure)))
         await asyncio.gather(*(end.close(1012, failure.message) for end in ends))
+
+
+def _as_granted(surface: Surface, grant: Grant) -> Surface:
+    """What a client with a secret asks for: its model is the secret's, where that names one. Raises `Failed`."""
+    named = grant.session.get("model")
+    if surface.model and isinstance(named, str) and surface.model != named:
+        message = f"this client secret is for sessions of {named}, not of {surface.model}"
+        raise Failed(Failure(kind="forbidden", status=403, message=message, param="model"))
+    transcription = grant.session.get("type") == "transcription"
+    model = named if isinstance(named, str) else surface.model
+    return msgspec.structs.replace(surface, model=model, transcription=transcription or surface.transcription)
 
 
 async def _asked_for(end: End) -> str:
@@ -255,7 +305,7 @@ class Relayed:
 
     def _as_line(self, opened: Opened) -> Line:
         lasts = opened.place.lasts
-        codec = None if self._direct else bridges.upstream_codec(opened.place.spoken)
+        codec = None if self._direct else bridges.upstream_codec(opened.place.spoken, opened.seat.target.model)
         return Line(
             end=End(opened.socket, codec, opened.first),
             target=opened.seat.target.name,
@@ -292,9 +342,3 @@ class Relayed:
 async def _opened(opening: Opening, model: Model) -> Opened:
     visit = opening.visit
     return await visit.serving.lines.open(model, visit.story, transcription=opening.surface.transcription)
-
-
-def error_event(failure: Failure) -> Event:
-    """`failure` as the event that tells of it."""
-    error = error_envelope(failure)["error"] | {"event_id": None}
-    return {"type": "error", "event_id": bridges.new_id("event"), "error": error}

@@ -1,14 +1,11 @@
 """Which codecs stand at the ends of a session: none where both ends speak one dialect."""
 
 import secrets
-from collections.abc import Callable
 
 from dragoman.canon import Failed, Failure
-from dragoman.voice.relaying.ends import Codec
-
-NewCodec = Callable[[Callable[[str], str]], Codec]
-CLIENTS: dict[str, NewCodec] = {}  # by dialect; `ga` needs none
-UPSTREAMS: dict[str, NewCodec] = {}
+from dragoman.dialects.openai_chat.errors import error_envelope
+from dragoman.voice.codecs import CLIENTS, UPSTREAMS
+from dragoman.voice.relaying.ends import Codec, Event
 
 
 def new_id(kind: str) -> str:
@@ -18,18 +15,28 @@ def new_id(kind: str) -> str:
 
 def client_codec(dialect: str) -> Codec | None:
     """What turns a client's dialect into GA's; None for GA itself. Raises `Failed` where there is none."""
-    return _made(CLIENTS, dialect, "clients")
-
-
-def upstream_codec(dialect: str) -> Codec | None:
-    """What turns a provider's dialect into GA's; None for GA itself. Raises `Failed` where there is none."""
-    return _made(UPSTREAMS, dialect, "providers")
-
-
-def _made(known: dict[str, NewCodec], dialect: str, whose: str) -> Codec | None:
     if dialect == "ga":
         return None
-    if dialect not in known:
-        message = f"sessions of {whose} that speak {dialect} are not bridged: use one dialect on both sides"
-        raise Failed(Failure(kind="unsupported", status=501, message=message))
-    return known[dialect](new_id)
+    if dialect not in CLIENTS:
+        raise Failed(_unspoken("clients", dialect))
+    return CLIENTS[dialect](new_id)
+
+
+def upstream_codec(dialect: str, model: str) -> Codec | None:
+    """What turns a provider's dialect into GA's; None for GA itself. Raises `Failed` where there is none."""
+    if dialect == "ga":
+        return None
+    if dialect not in UPSTREAMS:
+        raise Failed(_unspoken("providers", dialect))
+    return UPSTREAMS[dialect](new_id)
+
+
+def error_event(failure: Failure) -> Event:
+    """`failure` as the GA event that tells of it."""
+    error = error_envelope(failure)["error"] | {"event_id": None}
+    return {"type": "error", "event_id": new_id("event"), "error": error}
+
+
+def _unspoken(whose: str, dialect: str) -> Failure:
+    message = f"sessions of {whose} that speak {dialect} are not bridged: use one dialect on both sides"
+    return Failure(kind="unsupported", status=501, message=message)
