@@ -100,14 +100,14 @@ def test_the_http_page_has_every_surface() -> None:
 
 
 def test_the_http_page_has_every_page() -> None:
-    pages = Pages(None, None, lambda: False)  # type: ignore[arg-type]  # only its tables are looked at
+    pages = Pages(None, None, lambda: False, None)  # type: ignore[arg-type]  # only its tables are looked at
     prefixes = {path for _, path, _ in pages._by_prefix if path.startswith(("/v1", "/anthropic"))}
     paths = [path for _, path in pages._exact] + [f"{path}{{id}}" for path in prefixes]
     assert [path for path in paths if f"{path}`" not in HTTP] == []
 
 
 def test_the_http_page_has_no_surface_that_is_not_there() -> None:
-    pages = Pages(None, None, lambda: False)  # type: ignore[arg-type]  # only its tables are looked at
+    pages = Pages(None, None, lambda: False, None)  # type: ignore[arg-type]  # only its tables are looked at
     calls = Calls(None, None, lambda: None, lambda: None)  # type: ignore[arg-type]  # its paths are
     for method, path in re.findall(r"^\| `(GET|POST|DELETE) ([^`?]+)`", HTTP, re.M):
         there = surfaces.find(path) if method == "POST" else None

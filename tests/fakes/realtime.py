@@ -330,10 +330,12 @@ class _Session:
     def left(self) -> list[str]:
         """The words of the answer that the conversation does not have yet."""
         words = self.fake.answer.split(" ")
-        last = self.talk.items[-1] if self.talk.items else {}
-        if last.get("role") != "assistant":
-            return words
-        said = "".join(part.get("text") or part.get("transcript") or "" for part in last["content"]).split()
+        said: list[str] = []
+        for item in reversed(self.talk.items):
+            if item.get("role") != "assistant":
+                break
+            text = "".join(part.get("text") or part.get("transcript") or "" for part in item["content"])
+            said = text.split() + said
         return words[len(said) :] if words[: len(said)] == said else words
 
     async def answer(self, response: dict[str, Any]) -> None:

@@ -1,7 +1,9 @@
 """A gateway with its server, in the test's own event loop, and providers of realtime sessions beside it."""
 
 import asyncio
+import base64
 import contextlib
+import json
 import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -16,7 +18,13 @@ from dragoman.server.app import App
 from dragoman.server.http import Connection, Listener
 from dragoman.server.metrics import Metrics
 from dragoman.server.serve import make_client
+from dragoman.wire.upgrade import connect
+from dragoman.wire.websocket import Socket
 from fakes.realtime import RealtimeFake
+
+REALTIME = "openai/gpt-realtime"
+LOUD = base64.b64encode(b"\x10\x20" * 2400).decode()  # 100 ms
+QUIET = base64.b64encode(b"\x00\x00" * 2400).decode()
 
 
 class Gate:
@@ -76,3 +84,31 @@ async def gate(
             await asyncio.sleep(0)
         await app.idle()
         await gateway.close()
+
+
+async def dial(gate: Gate, path: str = f"/v1/realtime?model={REALTIME}", **options: Any) -> Socket:
+    headers = [(b"authorization", b"Bearer any")]
+    return await connect(gate.ws + path, options.pop("headers", headers), **options)
+
+
+async def event(socket: Socket) -> dict[str, Any]:
+    message = await socket.receive()
+    assert message is not None, f"the session ended with {socket.code} {socket.reason}"
+    found: dict[str, Any] = json.loads(message)
+    return found
+
+
+async def until(socket: Socket, kind: str) -> list[dict[str, Any]]:
+    """All events up to the first of that kind."""
+    events = [await event(socket)]
+    while events[-1]["type"] != kind:
+        events.append(await event(socket))
+    return events
+
+
+async def say(socket: Socket, kind: str, **fields: Any) -> None:
+    await socket.send(json.dumps({"type": kind, **fields}))
+
+
+def message(text: str, **more: Any) -> dict[str, Any]:
+    return {"type": "message", "role": "user", "content": [{"type": "input_text", "text": text}], **more}

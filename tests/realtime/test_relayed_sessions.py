@@ -1,50 +1,15 @@
 """Sessions relayed to a provider of the client's own dialect, through the whole gateway."""
 
 import asyncio
-import base64
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
-from gate import Gate, account, gate
+from gate import LOUD, QUIET, REALTIME, Gate, account, dial, gate, message, say, until
 from openai import AsyncOpenAI, OpenAI
 
 from dragoman.wire.errors import NotUpgraded
-from dragoman.wire.upgrade import connect
-from dragoman.wire.websocket import Socket
 from fakes.realtime import Fate, RealtimeFake, tone
-
-REALTIME = "openai/gpt-realtime"
-LOUD = base64.b64encode(b"\x10\x20" * 2400).decode()  # 100 ms
-QUIET = base64.b64encode(b"\x00\x00" * 2400).decode()
-
-
-async def dial(gate: Gate, path: str = f"/v1/realtime?model={REALTIME}", **options: Any) -> Socket:
-    headers = [(b"authorization", b"Bearer any")]
-    return await connect(gate.ws + path, options.pop("headers", headers), **options)
-
-
-async def event(socket: Socket) -> dict[str, Any]:
-    message = await socket.receive()
-    assert message is not None, f"the session ended with {socket.code} {socket.reason}"
-    return json.loads(message)
-
-
-async def until(socket: Socket, kind: str) -> list[dict[str, Any]]:
-    """All events up to the first of that kind."""
-    events = [await event(socket)]
-    while events[-1]["type"] != kind:
-        events.append(await event(socket))
-    return events
-
-
-async def say(socket: Socket, kind: str, **fields: Any) -> None:
-    await socket.send(json.dumps({"type": kind, **fields}))
-
-
-def message(text: str, **more: Any) -> dict[str, Any]:
-    return {"type": "message", "role": "user", "content": [{"type": "input_text", "text": text}], **more}
 
 
 async def test_every_event_passes_as_it_came(tmp_path: Path, fake: RealtimeFake) -> None:

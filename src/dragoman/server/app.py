@@ -7,6 +7,7 @@ from urllib.parse import parse_qs
 from msgspec import Struct
 
 from dragoman import config, dialects
+from dragoman.access.client_secrets import ClientSecrets
 from dragoman.canon import Failure
 from dragoman.dialects.gemini.writer import ArrayStreamWriter
 from dragoman.gateway import Call, Gateway
@@ -52,8 +53,9 @@ class App:
 
     def __init__(self, gateway: Gateway, metrics: Metrics) -> None:
         self.gateway = gateway
-        self.pages = Pages(gateway, metrics, lambda: self.draining)
-        self.sessions = realtime.Sessions(gateway)
+        secrets = ClientSecrets(gateway.settings.state)
+        self.pages = Pages(gateway, metrics, lambda: self.draining, secrets)
+        self.sessions = realtime.Sessions(gateway, secrets)
         self.calls = Calls(gateway, self.sessions, self._begun, self._done)
         self.draining = False
         self.running = 0  # calls being answered

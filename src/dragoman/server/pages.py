@@ -3,11 +3,13 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TYPE_CHECKING, Literal, TypeAlias, cast
 
 import msgspec
 from msgspec import Struct
 
+from dragoman.access.client_secrets import ClientSecrets
 from dragoman.access.principal import Principal
 from dragoman.canon import Failed, Failure
 from dragoman.config import State
@@ -19,6 +21,7 @@ from dragoman.server import console_pages, decision_pages, listings
 from dragoman.server.account_pages import STATES, AccountPages
 from dragoman.server.browsers import LOCAL
 from dragoman.server.metrics import Metrics
+from dragoman.server.secret_pages import MakeSecret, SecretPages
 from dragoman.server.surfaces import gateway_key, guess_dialect
 
 if TYPE_CHECKING:
@@ -63,11 +66,14 @@ class Denied(Exception):
 class Pages:
     """The pages of one worker."""
 
-    def __init__(self, gateway: Gateway, metrics: Metrics, draining: Callable[[], bool]) -> None:
+    def __init__(
+        self, gateway: Gateway, metrics: Metrics, draining: Callable[[], bool], client_secrets: ClientSecrets
+    ) -> None:
         self._gateway = gateway
         self._metrics = metrics
         self._draining = draining
         self._of_accounts = AccountPages(gateway, metrics)
+        secret = SecretPages(client_secrets)
         self._exact: dict[tuple[str, str], Handler] = {
             ("GET", "/"): self._greet,
             ("GET", "/healthz"): self._health,
@@ -91,6 +97,15 @@ class Pages:
             ("POST", "/dragoman/v1/accounts"): self._add_account,
             ("GET", "/dragoman/v1/keys"): self._keys,
             ("GET", console_pages.HOME): self._console,
+            **{
+                ("POST", home + "/realtime" + path): partial(self._secret, make)
+                for home in ("/v1", "/openai/v1", "")
+                for path, make in (
+                    ("/client_secrets", secret.client_secret),
+                    ("/sessions", secret.beta_session),
+                    ("/transcription_sessions", secret.beta_transcription),
+                )
+            },
         }
         self._by_prefix: tuple[tuple[str, str, Handler], ...] = (
             ("GET", "/v1/models/", self._model),
@@ -145,6 +160,16 @@ class Pages:
         gateway = self._gateway
         text = self._metrics.text(gateway.serving.pool.views(), gateway.leases.desk.queue.waiting, folder, time.time())
         return Page(text, content_type="text/plain; version=0.0.4; charset=utf-8")
+
+    # realtime
+
+    async def _secret(self, make: MakeSecret, ask: Ask) -> Page:
+        principal = await self._who(ask)
+        try:
+            return _json(await make(ask.body, principal))
+        except Malformed as error:
+            failure = Failure(kind="bad_request", message=str(error), param=error.path or None)
+            raise Denied(failure) from None
 
     # model lists
 

@@ -15,18 +15,21 @@ What can be refused before the WebSocket stands, is refused in HTTP, in the dial
 import asyncio
 import logging
 import re
+import time
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 from urllib.parse import parse_qs
 
+import msgspec
 from msgspec import Struct
 
 from dragoman import dialects
+from dragoman.access.client_secrets import PREFIX as EPHEMERAL
+from dragoman.access.client_secrets import ClientSecrets, Grant
 from dragoman.accounts.lease import Outcome
 from dragoman.canon import Failed, Failure
 from dragoman.catalog import realtime
 from dragoman.catalog.directory import Model
-from dragoman.dialects.openai_chat.errors import error_envelope
 from dragoman.gateway.call import Call
 from dragoman.gateway.gateway import Gateway
 from dragoman.gateway.lines import Opened
@@ -146,8 +149,9 @@ class Admitted(Struct):
 class Sessions:
     """The realtime sessions of a worker."""
 
-    def __init__(self, gateway: Gateway) -> None:
+    def __init__(self, gateway: Gateway, client_secrets: ClientSecrets) -> None:
         self._gateway = gateway
+        self._secrets = client_secrets
         self._visits = Visits()
         self._ends: set[End] = set()  # those of the clients that are here
         self.counts = Counts()
@@ -176,10 +180,13 @@ class Sessions:
         visit.story.row.dialect = f"realtime.{surface.dialect}"
         session: Session | None = None
         try:
-            await visit.begin()
+            grant = await self._granted(surface)
+            await visit.begin(None if grant is None else grant.maker)
             await prepare()
+            if grant is not None:
+                surface = _as_granted(surface, grant)
             if surface.model is not None:
-                session = await self._open(visit, surface, surface.model)
+                session = await self._open(visit, surface, surface.model, grant)
             codec = bridges.client_codec(surface.dialect, surface.notices) if session is None else session.codec
         except Failed as error:
             await visit.refuse(error.failure)
@@ -189,7 +196,17 @@ class Sessions:
             raise
         return Admitted(visit, surface, session, codec)
 
-    async def _open(self, visit: Visit, surface: Surface, name: str) -> Session:
+    async def _granted(self, surface: Surface) -> Grant | None:
+        """What the client's secret stands for; None where it comes with a key. Raises `Failed`."""
+        if surface.key is None or not surface.key.startswith(EPHEMERAL):
+            return None
+        grant = await self._secrets.read(surface.key, time.time())
+        if grant is None:
+            message = "this client secret is not known, or has expired: ask for a new one"
+            raise Failed(Failure(kind="unauthorized", status=401, message=message))
+        return grant
+
+    async def _open(self, visit: Visit, surface: Surface, name: str, grant: Grant | None = None) -> Session:
         """Raises `Failed`."""
         model: Model | None = None
         if name:
@@ -197,7 +214,8 @@ class Sessions:
         elif not surface.transcription:
             message = "model: expected the name of a model in the query"
             raise Failed(Failure(kind="bad_request", message=message, param="model"))
-        return await open_session(Opening(visit=visit, surface=surface, model=model), self.counts)
+        settings = None if grant is None else {k: v for k, v in grant.session.items() if k != "model"}
+        return await open_session(Opening(visit=visit, surface=surface, model=model, settings=settings), self.counts)
 
     async def stay(self, admitted: Admitted, duplex: Duplex) -> None:
         """A client that has its line, to the end."""
@@ -225,7 +243,7 @@ class Sessions:
             self._ends.discard(end)
             visit.end(None if failure is None else failure.kind)
         if failure is not None:
-            await end.send(text(error_event(failure)))
+            await end.send(text(bridges.error_event(failure)))
         await end.close(*closing)
 
     async def close(self) -> None:
@@ -233,8 +251,19 @@ class Sessions:
         failure = Failure(kind="draining", status=503, message="this gateway is shutting down: connect again")
         ends = list(self._ends)
         for end in ends:
-            await end.send(text(error_event(failure)))
+            await end.send(text(bridges.error_event(failure)))
         await asyncio.gather(*(end.close(1012, failure.message) for end in ends))
+
+
+def _as_granted(surface: Surface, grant: Grant) -> Surface:
+    """What a client with a secret asks for: its model is the secret's, where that names one. Raises `Failed`."""
+    named = grant.session.get("model")
+    if surface.model and isinstance(named, str) and surface.model != named:
+        message = f"this client secret is for sessions of {named}, not of {surface.model}"
+        raise Failed(Failure(kind="forbidden", status=403, message=message, param="model"))
+    transcription = grant.session.get("type") == "transcription"
+    model = named if isinstance(named, str) else surface.model
+    return msgspec.structs.replace(surface, model=model, transcription=transcription or surface.transcription)
 
 
 async def _asked_for(end: End) -> str:
@@ -337,9 +366,3 @@ class Relayed:
 async def _opened(opening: Opening, model: Model) -> Opened:
     visit = opening.visit
     return await visit.serving.lines.open(model, visit.story, transcription=opening.surface.transcription)
-
-
-def error_event(failure: Failure) -> Event:
-    """`failure` as the event that tells of it."""
-    error = error_envelope(failure)["error"] | {"event_id": None}
-    return {"type": "error", "event_id": bridges.new_id("event"), "error": error}

@@ -3,9 +3,10 @@
 import secrets
 
 from dragoman.canon import Failed, Failure
+from dragoman.dialects.openai_chat.errors import error_envelope
 from dragoman.voice.codecs import CLIENTS, UPSTREAMS
 from dragoman.voice.codecs.codec import Notices
-from dragoman.voice.relaying.ends import Codec
+from dragoman.voice.relaying.ends import Codec, Event
 
 
 def new_id(kind: str) -> str:
@@ -31,6 +32,12 @@ def upstream_codec(dialect: str, model: str) -> Codec | None:
     if dialect not in UPSTREAMS:
         raise _unbridged(dialect, "providers")
     return UPSTREAMS[dialect](new_id, model)
+
+
+def error_event(failure: Failure) -> Event:
+    """`failure` as the GA event that tells of it."""
+    error = error_envelope(failure)["error"] | {"event_id": None}
+    return {"type": "error", "event_id": new_id("event"), "error": error}
 
 
 def _unbridged(dialect: str, whose: str) -> Failed:

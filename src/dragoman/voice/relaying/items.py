@@ -10,22 +10,40 @@ SOUND = 1024 * 1024  # characters of base64 of the user's turns that are kept wh
 
 
 class Part(Struct):
-    """A content part while it grows. `ms`: of its sound."""
+    """A content part while it grows. `ms`: of its sound; `sounded`: how much of the text was there when the last of the
+    sound came; `leads`: the text comes ahead of the sound; `whole`: all of its sound has come."""
 
     type: str = ""
     text: str = ""
     ms: float = 0.0
+    sounded: int = 0
+    leads: bool | None = None
+    whole: bool = False
     done: bool = False
 
     @property
     def spoken(self) -> bool:
         return "audio" in self.type
 
+    def says(self, text: str) -> None:
+        """More of its text has come."""
+        self.text += text
+        self.leads = True if self.leads is None else self.leads
+
+    def sounds(self, ms: float) -> None:
+        """More of its sound has come."""
+        self.ms += ms
+        self.sounded = len(self.text)
+        self.leads = False if self.leads is None else self.leads
+
     def heard(self, ms: float | None) -> str:
-        """The text of it that was heard: of `ms` milliseconds; None: all that was sent."""
-        if not self.spoken or ms is None or ms >= self.ms:
+        """The text of it that was heard: of `ms` milliseconds; None: of all that was sent. Text that has come ahead of
+        its sound was not."""
+        if not self.spoken:
             return self.text
-        return at_word(self.text, int(len(self.text) * ms / self.ms))
+        if ms is not None and ms < self.ms:
+            return at_word(self.text, int(len(self.text) * ms / self.ms))
+        return self.text if self.whole or self.done or not self.leads else self.text[: self.sounded]
 
 
 class Item(Struct):

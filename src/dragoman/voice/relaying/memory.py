@@ -317,13 +317,18 @@ class Memory:
 
     def _audio_delta(self, message: str, head: Head) -> str | None:
         if (part := self._part(head, "output_audio")) is not None:
-            part.ms += base64_bytes(head.delta) / self._output_rate
+            part.sounds(base64_bytes(head.delta) / self._output_rate)
+        return message
+
+    def _audio_done(self, message: str, head: Head) -> str | None:
+        if (part := self._part(head, "output_audio")) is not None:
+            part.whole = True
         return message
 
     def _text_delta(self, message: str, head: Head) -> str | None:
         kind = "output_text" if OURS.get(head.type, head.type) == "response.output_text.delta" else "output_audio"
         if (part := self._part(head, kind)) is not None:
-            part.text += word(head.delta)
+            part.says(word(head.delta))
         return message
 
     def _text_done(self, message: str, head: Head) -> str | None:
@@ -424,7 +429,9 @@ class Memory:
                     continue
                 if part.spoken:
                     events.append(self._say("response.output_audio.done", at))
-                    events.append(self._say("response.output_audio_transcript.done", at | {"transcript": part.text}))
+                    events.append(
+                        self._say("response.output_audio_transcript.done", at | {"transcript": part.heard(None)})
+                    )
                 else:
                     events.append(self._say("response.output_text.done", at | {"text": part.text}))
                 events.append(self._say("response.content_part.done", at | {"part": whole}))
@@ -456,7 +463,11 @@ class Memory:
         return events
 
     def _part_of(self, part: Part) -> dict[str, Any]:
-        return {"type": part.type, "transcript": part.text} if part.spoken else {"type": part.type, "text": part.text}
+        return (
+            {"type": part.type, "transcript": part.heard(None)}
+            if part.spoken
+            else {"type": part.type, "text": part.text}
+        )
 
     def _say(self, kind: str, fields: dict[str, Any]) -> dict[str, Any]:
         return {"type": self._names.theirs(kind), "event_id": self._new_id(), **fields}
@@ -551,6 +562,7 @@ _HANDLERS: dict[str, _Handler] = {
     "response.content_part.added": Memory._part_added,
     "response.content_part.done": Memory._part_done,
     "response.output_audio.delta": Memory._audio_delta,
+    "response.output_audio.done": Memory._audio_done,
     "response.output_audio_transcript.delta": Memory._text_delta,
     "response.output_audio_transcript.done": Memory._text_done,
     "response.output_text.delta": Memory._text_delta,

@@ -15,6 +15,7 @@ from msgspec import Struct
 from dragoman.accounts.lease import Outcome
 from dragoman.canon import Failed, Failure, Usage
 from dragoman.voice.relaying import usage
+from dragoman.voice.relaying.bridges import error_event
 from dragoman.voice.relaying.ends import End, Line, text
 from dragoman.voice.relaying.heads import OURS, Head, plain, read
 from dragoman.voice.relaying.memory import Memory
@@ -186,7 +187,7 @@ class Relay:
         if kind == "response.done":
             await self._tell_turn(client, line)
         if refused is not None:
-            await client.send(text(self._error(refused)))
+            await client.send(text(error_event(refused)))
             self._closing = (_CODES.get(refused.kind, 1011), refused.message)
             return False
         return True
@@ -284,7 +285,7 @@ class Relay:
                 raise Failed(Failure(kind="upstream_error", status=502, message="the provider ends every session"))
             line = await self._reopen()
         except Failed as error:
-            await client.send(text(self._error(error.failure)))
+            await client.send(text(error_event(error.failure)))
             self._closing = (_CODES.get(error.failure.kind, 1011), error.failure.message)
             return False
         self._resumed += 1
@@ -299,16 +300,6 @@ class Relay:
     def _settle(self, line: Line, kind: str | None) -> None:
         taken, self._taken = self._taken, Usage()
         line.settle(Outcome(kind=kind, tokens_in=taken.input, tokens_out=taken.output))
-
-    def _error(self, failure: Failure) -> dict[str, Any]:
-        error = {
-            "type": failure.type or ("invalid_request_error" if failure.status < 500 else "server_error"),
-            "code": failure.code or failure.kind,
-            "message": failure.message,
-            "param": failure.param,
-            "event_id": None,
-        }
-        return {"type": "error", "event_id": self._new_id(), "error": error}
 
 
 _After = Callable[[Relay, Line, Head, float], Failure | None]
