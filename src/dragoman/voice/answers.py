@@ -358,10 +358,10 @@ class Answers:
                     self._out(run, do)
 
     def _close_item(self, item: JSON) -> None:
-        if not self.conversation.has(item["id"]):
-            return  # the client has deleted it meanwhile
-        self.conversation.complete(item)
-        previous = self.conversation.before(item["id"])
+        previous = None
+        if self.conversation.has(item["id"]):  # the client may have deleted it meanwhile
+            self.conversation.complete(item)
+            previous = self.conversation.before(item["id"])
         self._tell(event("conversation.item.done", previous_item_id=previous, item=item))
 
     def _out(self, run: Run, do: Tell) -> None:

@@ -33,7 +33,6 @@ class Hearing(Struct, kw_only=True):
     drafted: float = 0.0  # how far its words were asked for while it was spoken
     draft: str = ""
     judge: float | None = None  # seconds the last judgement took
-    shown: bool = False  # the client has been told that it began
     answer: bool = False  # it is to be answered as soon as its words are known
     turn: Turn | None = None
 
@@ -68,11 +67,14 @@ class Listening:
         return not self.ear.heard
 
     def configure(self) -> None:
-        """The session's configuration has changed."""
+        """The session's configuration has changed. A turn that the client was told of stays open, even where from now
+        on the client has to commit it."""
         detects = self._session.detection
         self.ear.configure(self._session.config.audio.input.format, detects)
-        if self._hearing is not None and self.ear.turns.state is turns.State.QUIET:
-            self._forget()
+        if self._overheard is not None and self.ear.turns.state is turns.State.QUIET:
+            self._drop(self._overheard)
+            self._overheard = None
+            self._answers.unhush(self._now)
 
     def append(self, audio: str, now: float) -> None:
         """Raises `Refused`."""
@@ -141,11 +143,13 @@ class Listening:
                 self._idle(effect)
 
     def _start(self, at: float) -> None:
-        hearing = self._overheard or self._begin(at)
+        hearing = self._hearing or self._overheard or self._begin(at)
+        if self._hearing is None:
+            self._emit(orders.Send(event("input_audio_buffer.speech_started", audio_start_ms=int(at),
+                                         item_id=hearing.item_id)))  # fmt: skip
+        elif self._overheard is not None:
+            self._drop(self._overheard)
         self._overheard, self._hearing = None, hearing
-        hearing.shown = True
-        self._emit(orders.Send(event("input_audio_buffer.speech_started", audio_start_ms=int(at),
-                                     item_id=hearing.item_id)))  # fmt: skip
         if self._detection_says("interrupt_response"):
             self._answers.interrupt(self._now)
             self._owed = False
@@ -279,8 +283,8 @@ class Listening:
         if hearing is None:
             return
         text = words.text.strip() if words is not None else ""
-        self._tell_words(hearing, text if words is not None else None, message)
-        if self._conversation.has(hearing.item_id):
+        if self._conversation.has(hearing.item_id):  # the client may have deleted it meanwhile
+            self._tell_words(hearing, text if words is not None else None, message)
             entry = self._conversation.find(hearing.item_id)
             entry.pending = False
             entry.item = items.user_audio(hearing.item_id, text)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypeAlias
 
 import msgspec
-from msgspec import Meta, field
+from msgspec import UNSET, Meta, UnsetType, field
 
 from dragoman.voice.events import JSON, Natural
 from dragoman.voice.refusal import Refused, Strict, checked
@@ -30,13 +30,13 @@ class Pcm(Strict, tag_field="type", tag="audio/pcm", kw_only=True, frozen=True):
 class Pcmu(Strict, tag_field="type", tag="audio/pcmu", kw_only=True, frozen=True):
     """G.711 µ-law, 8 kHz."""
 
-    rate: Literal[8000] | None = None
+    rate: Literal[8000] | UnsetType = UNSET
 
 
 class Pcma(Strict, tag_field="type", tag="audio/pcma", kw_only=True, frozen=True):
     """G.711 A-law, 8 kHz."""
 
-    rate: Literal[8000] | None = None
+    rate: Literal[8000] | UnsetType = UNSET
 
 
 Format: TypeAlias = Pcm | Pcmu | Pcma
