@@ -1,5 +1,5 @@
-"""Whole sessions without time: a dialogue, a client that does anything, and engines and a model that answer when and how
-chance has it. Everything the client is sent is held to the protocol and its order, and nothing may be left behind."""
+"""Whole sessions without time: a dialogue, a client that does anything, and engines and a model that answer when and
+how chance has it. All that the client is sent is held to the protocol and its order, and nothing may be left behind."""
 
 import json
 from collections import deque
@@ -35,7 +35,7 @@ GARBAGE: list[Any] = [
     {"type": "nonsense"},
     {"type": "session.update"},
     {"type": "session.update", "session": 3},
-    {"type": "session.update", "session": {"audio": {"input": {"turn_detection": {"type": "server_vad", "threshold": 9}}}}},
+    {"type": "session.update", "session": {"audio": {"output": {"speed": 9}}}},
     {"type": "session.update", "session": {"tools": [{"type": "mcp", "server_label": "x"}]}},
     {"type": "session.update", "session": {"audio": {"output": {"voice": "verse"}}}},
     {"type": "session.update", "session": {"unheard": 1}},
@@ -45,7 +45,7 @@ GARBAGE: list[Any] = [
     {"type": "input_audio_buffer.append", "audio": "A?=="},
     {"type": "input_audio_buffer.append", "audio": ""},
     {"type": "conversation.item.create", "item": {"type": "message", "role": "assistant", "content": [{"type": "x"}]}},
-    {"type": "conversation.item.create", "item": {"type": "message", "role": "user", "content": [{"type": "input_text"}]}},
+    {"type": "conversation.item.create", "item": {"type": "message", "role": "user", "content": [{"type": "text"}]}},
     {"type": "conversation.item.create", "item": {"type": "function_call", "name": "f", "arguments": "{}"}},
     {"type": "conversation.item.create", "item": {"type": "function_call_output", "call_id": "call_1", "output": "1"}},
     {"type": "conversation.item.create", "item": USER, "previous_item_id": "nobody"},
@@ -125,6 +125,8 @@ class Simulation:
                     self.asked[order.run] = deque(self._answer())
                     if order.speculative:
                         self.unsure.add(order.run)
+                case orders.Warm():
+                    json.dumps(str(order.request))
                 case orders.Take():
                     self.unsure.remove(order.run)
                 case orders.Cancel():

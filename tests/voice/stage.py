@@ -223,9 +223,13 @@ class Writer:
     def __init__(self, *answers: list[Event]) -> None:
         self.answers = list(answers) or [says("It is ", "fine today.")]
         self.asked: list[Answer] = []
+        self.warmed: list[Request] = []
         self.prepare: Callable[[Answer], None] = lambda answer: None
 
     def ask(self, request: Request, *, speculative: bool = False) -> Answer:
+        if request.max_output_tokens == 1:
+            self.warmed.append(request)
+            return Answer(request, says("A"), speculative)
         events = self.answers[min(len(self.asked), len(self.answers) - 1)]
         answer = Answer(request, events, speculative)
         self.prepare(answer)

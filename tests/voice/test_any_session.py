@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from .simulation import Simulation
 
-PHASES = (Phase.explicit, Phase.reuse, Phase.generate)  # a shorter list of chances is another session: nothing to shrink
+PHASES = (Phase.explicit, Phase.reuse, Phase.generate)  # another seed is another session: there is nothing to shrink
 
 
 @settings(max_examples=120, deadline=None, phases=PHASES)

@@ -9,7 +9,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from dragoman.canon import Broken, Event, Failure, PartDelta, PartStart, Text
+from dragoman.canon import Broken, Event, Failure, PartDelta, PartStart, Request, Text
 from dragoman.voice import orders, session
 from dragoman.voice.conversation import Conversation, Entry, request
 from dragoman.voice.ear import wire
@@ -145,6 +145,11 @@ class Answers:
         self._do(run, opening)
         self._do(run, held)
 
+    def warm(self) -> None:
+        """The model may read what every question begins with."""
+        plan = self.plan(self._session.realtime)
+        self._emit(orders.Warm(self._request(plan, [entry.item for entry in self.conversation.entries()])))
+
     def drop_prepared(self) -> None:
         """It is not wanted: nothing of it was seen."""
         run, self.prepared = self.prepared, None
@@ -182,11 +187,13 @@ class Answers:
         run.asked = True
         run.response.asked()
         run.turn.asked = now
-        asked = request(
+        self._emit(orders.Ask(run.id, self._request(plan, context), run.speculative))
+
+    def _request(self, plan: Plan, context: Iterable[JSON]) -> Request:
+        return request(
             context, model=self._session.realtime.model, instructions=plan.instructions, tools=plan.tools,
             choice=plan.choice, max_tokens=plan.params.max_tokens, effort=plan.effort, parallel=plan.parallel,
         )  # fmt: skip
-        self._emit(orders.Ask(run.id, asked, run.speculative))
 
     def _make(self, plan: Plan, turn: Turn) -> Run:
         outward = Outward(wire(plan.params.format), SPOKEN)

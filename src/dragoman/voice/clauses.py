@@ -7,7 +7,7 @@ that does not end is cut at a comma, or at last between two words. Together the 
 
 import re
 
-FIRST_WORDS = 5
+FIRST_WORDS = 4
 _LONG = 160  # characters from which on a comma is as good as a full stop
 _LONGEST = 280  # and from which on any space is
 _SENTENCE = re.compile(r"[.!?…。！？]+[\"')\]*_”’]*(?=\s)|\n+|[。！？]")

@@ -82,6 +82,7 @@ class Dialogue:
         conversation = {"id": self.conversation.id, "object": "realtime.conversation"}
         if self.session.talks:
             self._send(event("conversation.created", conversation=conversation))
+            self.answers.warm()
 
     def take(self) -> list[orders.Order]:
         """The orders since the last time."""
@@ -103,9 +104,12 @@ class Dialogue:
             case events.Append():
                 self.listening.append(said.audio, now)
             case events.SessionUpdate():
+                before = self.session.config
                 self.session.update(said.session)
                 self.listening.configure()
                 self._send(event("session.updated", session=self.session.shown()))
+                if self.session.talks and _prompt(before) != _prompt(self.session.config):
+                    self.answers.warm()
             case events.Commit():
                 self.listening.commit(now)
             case events.Clear():
@@ -263,6 +267,11 @@ class Dialogue:
 
     def _emit(self, order: orders.Order) -> None:
         self._orders.append(order)
+
+
+def _prompt(config: session.Config) -> object:
+    """What a question to the model begins with."""
+    return (config.instructions, config.tools) if isinstance(config, session.Realtime) else None
 
 
 def _replaced(of: T, changes: dict[str, Any], nulls: frozenset[str] = frozenset()) -> T:

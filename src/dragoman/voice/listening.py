@@ -162,11 +162,12 @@ class Listening:
             return
         hearing.ended = paused.ended_ms
         self._feed(hearing)
+        self._asked_judge = {paused.pause: self._now}
+        sound = self.ear.since(hearing.begin, self.ear.seen)
+        self._emit(orders.Judge(paused.pause, sound, hearing.draft))
         if self._drafts or hearing is self._overheard:
             hearing.drafted = hearing.fed
             self._emit(orders.Understand(hearing.utterance, paused.pause))
-        else:
-            self._judge(hearing, paused.pause)
 
     def _stop(self, stopped: turns.Stopped) -> None:
         hearing, self._hearing = self._hearing, None
@@ -247,21 +248,18 @@ class Listening:
         self._answers.drop_prepared()
         self._answers.unhush(self._now)
 
-    def _judge(self, hearing: Hearing, pause: int) -> None:
-        self._asked_judge = {pause: self._now}
-        self._emit(orders.Judge(pause, self.ear.since(hearing.begin, self.ear.seen), hearing.draft))
-
     # what the engines say
 
     def understood(self, utterance: int, pause: int, words: Words | None, now: float) -> None:
         """The words at a pause; None where the engine failed, which the final words will tell."""
         self._now = now
         hearing = self._open(utterance)
-        if hearing is None or pause == DRAFT:
+        if hearing is None:
             return
         text = words.text if words is not None else ""
         hearing.draft = text
-        self._judge(hearing, pause)
+        if pause == DRAFT:
+            return
         for effect in self.ear.turns.understood(pause, text):
             self._follow(effect)
         if self.ear.turns.state is turns.State.PAUSED and self._hearing is hearing:

@@ -66,6 +66,12 @@ class Ask(Struct, frozen=True):
     speculative: bool
 
 
+class Warm(Struct, frozen=True):
+    """The next question will begin like this one: a model that keeps prompts may read it now."""
+
+    request: Request
+
+
 class Take(Struct, frozen=True):
     """A speculative answer is wanted."""
 
@@ -114,5 +120,5 @@ class Close(Struct, frozen=True):
 
 Order: TypeAlias = (
     Send | Listen | Feed | Understand | Finish | Drop | Judge
-    | Ask | Take | Cancel | Forget | Speak | Hush | Report | Close
+    | Ask | Warm | Take | Cancel | Forget | Speak | Hush | Report | Close
 )  # fmt: skip

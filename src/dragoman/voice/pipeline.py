@@ -16,7 +16,9 @@ from collections.abc import AsyncGenerator, Callable, Coroutine
 from functools import partial
 from typing import Any, Protocol
 
-from dragoman.canon import Broken, End, Event, Failure
+import msgspec
+
+from dragoman.canon import Broken, End, Event, Failure, Request
 from dragoman.voice import orders
 from dragoman.voice.dialogue import SESSION_SECONDS, Dialogue
 from dragoman.voice.engine import EngineError, Sound, Speaker, Transcriber, TurnJudge, Utterance, VoiceActivity
@@ -77,6 +79,7 @@ class Pipeline:
         self._speculations = speculations
         self._utterances: dict[int, Utterance] = {}
         self._asking: dict[str, tuple[Answering, asyncio.Task[None]]] = {}
+        self._warming: asyncio.Task[None] | None = None
         self._unsure: set[str] = set()  # the runs whose answer may be in vain
         self._speaking: dict[str, asyncio.Task[None]] = {}
         self._understanding: dict[int, asyncio.Task[None]] = {}
@@ -175,6 +178,8 @@ class Pipeline:
                     self._start(self._judge(order))
                 case orders.Ask():
                     self._ask(order)
+                case orders.Warm():
+                    self._warm(order.request)
                 case orders.Take():
                     self._unsure.discard(order.run)
                     if order.run in self._asking:
@@ -254,10 +259,21 @@ class Pipeline:
         return not self._model.metered or self._speculations > 0
 
     def _ask(self, order: orders.Ask) -> None:
+        if self._warming is not None:
+            self._warming.cancel()
+            self._warming = None
         if order.speculative:
             self._unsure.add(order.run)
         answering = self._model.ask(order.request, speculative=order.speculative)
         self._asking[order.run] = (answering, self._start(self._hear_model(order.run, answering)))
+
+    def _warm(self, request: Request) -> None:
+        """Has a model that costs nothing read the prompt, until somebody has a real question."""
+        if self._warming is not None:
+            self._warming.cancel()
+        if not self._model.metered:
+            asked = self._model.ask(msgspec.structs.replace(request, max_output_tokens=1), speculative=True)
+            self._warming = self._start(_read(asked))
 
     async def _hear_model(self, run: str, answering: Answering) -> None:
         told = ended = False
@@ -337,6 +353,16 @@ class Pipeline:
         self._utterances.clear()
         for task in self._tasks:
             task.cancel()
+
+
+async def _read(asked: Answering) -> None:
+    """Lets the model answer, and does not listen."""
+    try:
+        async with contextlib.aclosing(asked.events()) as said:
+            async for _ in said:
+                pass
+    finally:
+        asked.drop()
 
 
 async def _ended(tasks: list[asyncio.Task[None]]) -> None:
