@@ -213,6 +213,8 @@ MEANING = {
     "Voice.max_sessions": "Sessions that a gateway key may have open at a time, at each worker; no key counts as one",
     "Voice.max_session_minutes": "How long a session may last",
     "Voice.max_session_tokens": "Tokens that a session may take; the turn that goes beyond is the last",
+    "Voice.paid_speculations": "Answers that a session may begin before a turn is over, and then not need, where the "
+    "model costs money; those that cost nothing are not counted",
     "Voice.ice_servers": "STUN servers (`stun:host:port`) by which calls over WebRTC learn their public address",
     "Quirks.max_tokens_field": "openai-chat: the field that limits the output",
     "Quirks.developer_role": "openai-chat: knows the role `developer`; else such messages go as `system`",

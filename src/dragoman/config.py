@@ -233,6 +233,7 @@ class Voice(Struct, forbid_unknown_fields=True, kw_only=True):
     max_session_minutes: Annotated[float, Meta(gt=0)] | None = None
     max_session_tokens: Positive | None = None
     ice_servers: list[str] = field(default_factory=list)
+    paid_speculations: Annotated[int, Meta(ge=0)] = 0  # answers a session may begin in vain with a model that costs
 
 
 class Config(Struct, forbid_unknown_fields=True, kw_only=True):

@@ -95,6 +95,11 @@ class Visit:
         self.story.reserved = 0
         return self._why_not()
 
+    def took_tokens(self, tokens: int) -> Failure | None:
+        """A turn that was booked elsewhere has ended. Why no further one may come, if so."""
+        self._tokens += tokens
+        return self._why_not()
+
     def _why_not(self) -> Failure | None:
         most = self.limits.max_session_tokens
         if most is not None and self._tokens >= most:

@@ -56,6 +56,7 @@ class App:
         secrets = ClientSecrets(gateway.settings.state)
         self.pages = Pages(gateway, metrics, lambda: self.draining, secrets)
         self.sessions = realtime.Sessions(gateway, secrets)
+        self.sessions.observe = metrics.spoke
         self.calls = Calls(gateway, self.sessions, self._begun, self._done)
         self.draining = False
         self.running = 0  # calls being answered

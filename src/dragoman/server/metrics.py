@@ -19,6 +19,8 @@ from dragoman import __version__
 from dragoman.accounts.view import AccountView, merged
 from dragoman.ledger.row import Row
 from dragoman.server.account_metrics import account_families
+from dragoman.server.voice_metrics import Stage, count, stage_families
+from dragoman.voice.record import Turn
 
 if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
@@ -61,6 +63,7 @@ class Left(Struct):
     counts: list[tuple[_Key, Counts]]
     accounts: list[AccountView]
     waiting: int
+    stages: dict[str, Stage] = field(default_factory=dict)
 
 
 class Metrics:
@@ -68,6 +71,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self._counts: dict[_Key, Counts] = {}
+        self._stages: dict[str, Stage] = {}
         self._known: dict[tuple[str, str | None, str | None, int, str | None], Counts] = {}  # the same, by raw values
 
     def observe(self, row: Row) -> None:
@@ -95,6 +99,10 @@ class Metrics:
             counts.ttft_count += 1
             counts.ttft_buckets[bisect_left(BUCKETS, first)] += 1
 
+    def spoke(self, turn: Turn) -> None:
+        """Counts a turn of a realtime session."""
+        count(self._stages, turn)
+
     def _new(self, row: Row) -> Counts:
         full = len(self._counts) >= _MOST
         label = (row.dialect, row.target or "", row.account or "", str(row.status), row.error or "")
@@ -108,7 +116,7 @@ class Metrics:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         file = folder / f"{os.getpid()}.json"
         draft = file.with_suffix(".draft")
-        draft.write_bytes(msgspec.json.encode(Left(now, list(self._counts.items()), accounts, waiting)))
+        draft.write_bytes(msgspec.json.encode(Left(now, list(self._counts.items()), accounts, waiting, self._stages)))
         draft.replace(file)
 
     def text(self, accounts: list[AccountView], waiting: int, folder: Path | None, now: float) -> bytes:
@@ -123,9 +131,14 @@ class Metrics:
                 total[key].add(counts)
             else:
                 total[key] = counts
+        stages = {name: msgspec.structs.replace(stage) for name, stage in self._stages.items()}
+        for other in others:
+            for name, stage in other.stages.items():
+                stages.setdefault(name, Stage()).add(stage)
         views, waiting = together(accounts, waiting, others, now)
         registry = CollectorRegistry(auto_describe=False)
-        registry.register(_Families([*_families(total), *account_families(views, waiting, now)]))
+        families = [*_families(total), *account_families(views, waiting, now), *stage_families(stages)]
+        registry.register(_Families(families))
         return generate_latest(registry)
 
 

@@ -37,7 +37,9 @@ from dragoman.gateway.naming import find_model
 from dragoman.gateway.visit import Took, Visit, Visits
 from dragoman.server import surfaces
 from dragoman.server.http import Request, Response
+from dragoman.server.pipelines import Speech, open_pipeline
 from dragoman.voice.codecs.codec import Notices
+from dragoman.voice.record import Turn as PipelineTurn
 from dragoman.voice.relaying import bridges
 from dragoman.voice.relaying.ends import Codec, Duplex, End, Event, Line, text
 from dragoman.voice.relaying.heads import BETA, GA
@@ -155,6 +157,8 @@ class Sessions:
         self._visits = Visits()
         self._ends: set[End] = set()  # those of the clients that are here
         self.counts = Counts()
+        self.speech = Speech()
+        self.observe: Callable[[PipelineTurn], None] = lambda turn: None  # told of every turn of a pipeline
 
     async def serve(self, request: Request, surface: Surface, out: Response) -> None:
         """Answers a request for a WebSocket, and stays to the session's end."""
@@ -215,7 +219,8 @@ class Sessions:
             message = "model: expected the name of a model in the query"
             raise Failed(Failure(kind="bad_request", message=message, param="model"))
         settings = None if grant is None else {k: v for k, v in grant.session.items() if k != "model"}
-        return await open_session(Opening(visit=visit, surface=surface, model=model, settings=settings), self.counts)
+        opening = Opening(visit=visit, surface=surface, model=model, settings=settings)
+        return await open_session(opening, self._gateway, self.speech, self.counts, self.observe)
 
     async def stay(self, admitted: Admitted, duplex: Duplex) -> None:
         """A client that has its line, to the end."""
@@ -253,6 +258,7 @@ class Sessions:
         for end in ends:
             await end.send(text(bridges.error_event(failure)))
         await asyncio.gather(*(end.close(1012, failure.message) for end in ends))
+        await self.speech.close()
 
 
 def _as_granted(surface: Surface, grant: Grant) -> Surface:
@@ -281,19 +287,17 @@ async def _asked_for(end: End) -> str:
     raise Failed(Failure(kind="bad_request", message="the first message did not say which model is meant"))
 
 
-async def open_session(opening: Opening, counts: Counts) -> Session:
+async def open_session(
+    opening: Opening, gateway: Gateway, speech: Speech, counts: Counts, observe: Callable[[PipelineTurn], None]
+) -> Session:
     """The session that the model stands for: a provider's, or a pipeline. Raises `Failed`."""
     model, surface = opening.model, opening.surface
     if model is not None and (realtime.transcribes if surface.transcription else realtime.is_realtime)(model):
         return await Relayed.open(opening, model, counts)
-    return await open_pipeline(opening)
-
-
-async def open_pipeline(opening: Opening) -> Session:
-    """A session on a text model, or on none (where it only writes down what is said). Raises `Failed`."""
-    name = opening.model.name if opening.model is not None else ""
-    message = f'model "{name}" has no realtime sessions: ask for a realtime model, as openai/gpt-realtime'
-    raise Failed(Failure(kind="unsupported", status=501, message=message, param="model"))
+    return await open_pipeline(
+        gateway, speech, opening.visit, model.name if model is not None else "", dialect=surface.dialect,
+        transcription=surface.transcription, turns=surface.turns, settings=opening.settings, observe=observe,
+    )  # fmt: skip
 
 
 class Relayed:

@@ -392,6 +392,7 @@ class Answers:
         if self.active is run:
             self.active = None
         run.turn.status = done["response"]["status"]
+        run.turn.tokens = done["response"]["usage"]["total_tokens"]
         self._tell(done)
         if not run.aside:
             self._emit(orders.Report(run.turn))

@@ -10,9 +10,14 @@ class Answering(Protocol):
     """An answer under way. `target` and `decision` are known by the first event, as `route` is: the seconds from asking
     to the upstream call."""
 
-    target: str | None
-    decision: str | None
-    route: float | None
+    @property
+    def target(self) -> str | None: ...
+
+    @property
+    def decision(self) -> str | None: ...
+
+    @property
+    def route(self) -> float | None: ...
 
     def events(self) -> AsyncGenerator[Event, None]:
         """What the model says. Ends in `End` or `Broken`, whatever happens; closing it stops the model."""

@@ -63,13 +63,14 @@ class Pipeline:
     """One session. `run` it once.
 
     `kind`: `realtime` or `transcription`. `tells_turns`: the client asked for the event `dragoman.turn`. `observe` is
-    given every turn's record. `speculations`: how many answers of a model that costs money may be begun in vain.
+    given every turn's record, and says why no further one may come, if so. `speculations`: how many answers of a model
+    that costs money may be begun in vain. `settings`: the configuration it begins with; raises `Refused`.
     """
 
     def __init__(
         self, model_name: str, model: Model, engines: Ears, *, kind: str = "realtime", tells_turns: bool = False,
-        observe: Callable[[Turn], None] = lambda turn: None, speculations: int = 0, seconds: float = SESSION_SECONDS,
-        settings: JSON | None = None, clock: Callable[[], float] = time.monotonic,
+        observe: Callable[[Turn], Failure | None] = lambda turn: None, speculations: int = 0,
+        seconds: float = SESSION_SECONDS, settings: JSON | None = None, clock: Callable[[], float] = time.monotonic,
     ) -> None:  # fmt: skip
         self._model = model
         self._engines = engines
@@ -203,9 +204,13 @@ class Pipeline:
         await self._outbox.put({"event_id": _new_id("event"), **event})
 
     async def _report(self, turn: Turn) -> None:
-        self._observe(turn)
+        barred = self._observe(turn)
         if self._tells_turns:
             await self._send(turn.event())
+        if barred is not None:
+            await self._send(error(Refused(barred.message, barred.kind), None))
+            self._closing = orders.Close(1008, barred.message)
+            self._dialogue.close()
 
     # words
 

@@ -29,6 +29,7 @@ class Turn(Struct, kw_only=True):
     sent: float | None = None
     speculative: bool = False  # the answer was begun before the turn was over
     status: str = ""
+    tokens: int = 0  # that the answer took, as the client is told
     target: str | None = None
     decision: str | None = None
 
