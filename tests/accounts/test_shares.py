@@ -188,6 +188,15 @@ def test_alone_the_parts_are_exact_and_the_remainder_is_the_first_ones() -> None
     assert sum(w.holds("day") for w in house.workers) <= 100
 
 
+def test_what_the_books_say_an_account_spent_before_counts_for_all_workers() -> None:
+    house = House(2, Limits(daily=100))
+    for worker in house.workers:
+        worker.desk.accounts["a"].purse.load(90, 90, house.now)  # type: ignore[union-attr]  # it has one
+    house.talk()
+    assert sum(worker.holds("day") for worker in house.workers) <= 10
+    assert all(worker.ask(11) is None for worker in house.workers)
+
+
 def taking_all(house: House, limit: int) -> list[Lease]:
     """The first worker's calls, as many as the limit lets it make; the second waits for one of them."""
     first, second = house.workers

@@ -167,6 +167,12 @@ class Money(Meter):
     def like(self) -> float:
         return 4.0 * self._purse.largest
 
+    def report(self, now: float) -> Used:
+        said = super().report(now)
+        said.spent = self._purse.booked[self._at] + (self._purse.tomonth if self._at else self._purse.today)
+        said.pending = float(self._purse.reserved)
+        return said
+
     def hear(self, share: Share, now: float) -> None:
         self._purse.turn(now)
         if self.name in self._purse.names(now):  # or it came too late

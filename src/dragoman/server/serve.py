@@ -68,9 +68,11 @@ class Worker:
         if line is not None:
             loop.add_reader(line.end, self._orphaned, line)
         await self._keep_keys()
-        if self.keys.budgeted() or self.gateway.serving.router.budgeted():
+        if self.gateway.budgeted:
             self.gateway.counting = asyncio.create_task(self._count_spending())
         settings = self.gateway.serving.settings
+        if self.gateway.counting is not None and self.gateway.serving.pool.budgeted:
+            await self.gateway.counting  # the first word to the steward says it
         if self._steward is not None or settings.state.shared != "memory":
             await self.gateway.share(
                 link(settings.state.shared, self._steward or Path()), settings.server.workers, self._number
