@@ -188,6 +188,85 @@ def test_alone_the_parts_are_exact_and_the_remainder_is_the_first_ones() -> None
     assert sum(w.holds("day") for w in house.workers) <= 100
 
 
+def test_what_the_books_say_an_account_spent_before_counts_for_all_workers() -> None:
+    house = House(2, Limits(daily=100))
+    for worker in house.workers:
+        worker.desk.accounts["a"].purse.load(90, 90, house.now)  # type: ignore[union-attr]  # it has one
+    house.talk()
+    assert sum(worker.holds("day") for worker in house.workers) <= 10
+    assert all(worker.ask(11) is None for worker in house.workers)
+
+
+def taking_all(house: House, limit: int) -> list[Lease]:
+    """The first worker's calls, as many as the limit lets it make; the second waits for one of them."""
+    first, second = house.workers
+    waiting = [first.ask() for _ in range(limit)]
+    house.talk()
+    house.now += 1.0
+    house.talk()
+    second.ask()
+    house.talk()
+    leases = [each if isinstance(each, Lease) else each.answer for each in waiting if each is not None]
+    assert all(isinstance(lease, Lease) for lease in leases)
+    return leases  # type: ignore[return-value]  # they are
+
+
+def go_away(house: House) -> None:
+    for worker in house.workers:
+        worker.shares.away(house.now, degrade=True)
+
+
+@pytest.mark.parametrize("limits", [Limits(rpm=10), Limits(max_in_flight=10)])
+def test_alone_who_held_nothing_has_at_once_its_part_of_what_is_not_used(limits: Limits) -> None:
+    house, name = House(2, limits), "requests" if limits.rpm else "slots"
+    first, second = house.workers
+    leases = taking_all(house, 10)
+    assert second.holds(name) == 0
+    for lease in leases[:8]:
+        first.settle(lease)
+    if limits.rpm:
+        house.now += 61  # they are in no minute any more, and nobody speaks
+    else:
+        second.desk.accounts["a"].give_up()
+        second.shares._groups["account|a"].meters[name].others = 2.0  # as it heard before
+    go_away(house)
+    assert second.holds(name) >= 4
+
+
+def test_alone_nobody_takes_what_others_have_used_up_before_it_counts_no_more() -> None:
+    house = House(2, Limits(rpm=10))
+    _, second = house.workers
+    taking_all(house, 10)
+    go_away(house)
+    assert second.holds("requests") == 0
+    house.now += 63
+    go_away(house)
+    assert second.holds("requests") == 0
+    house.now += 1
+    go_away(house)
+    assert second.holds("requests") == 5
+
+
+@pytest.mark.parametrize("seed", range(50))
+def test_alone_what_is_used_and_may_be_is_never_more_than_the_limit(seed: int) -> None:
+    rng, whole = Random(seed), 30
+    house = House(rng.randint(2, 6), Limits(rpm=whole))
+    for worker in house.workers:
+        worker.shares.workers = len(house.workers)
+    for _ in range(rng.randint(0, 60)):
+        rng.choice(house.workers).ask()
+        house.talk(rng.randint(0, 3))
+    for _ in range(3):  # all say all again, and hear of the others
+        house.now += 1.0
+        for worker in house.workers:
+            worker.shares.lost()
+        house.talk()
+    go_away(house)
+    used = [worker.desk.accounts["a"].requests.used for worker in house.workers]  # type: ignore[union-attr]  # it has a rate
+    may = [max(worker.holds("requests"), taken) for worker, taken in zip(house.workers, used, strict=True)]
+    assert sum(may) <= whole and sum(may) >= min(whole, sum(used) + 1) - len(house.workers)
+
+
 def test_without_a_steward_who_refuses_turns_away_those_that_wait_too() -> None:
     house = House(1, Limits(max_in_flight=1))
     house.talk()

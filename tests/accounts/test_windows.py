@@ -159,3 +159,10 @@ def test_a_shared_window_drains_as_if_the_others_had_taken_theirs_alike() -> Non
     unused = Window(10)
     unused.others = 10.0
     assert unused.drains(1, T0) == T0 + 60  # at the latest
+
+
+def test_what_the_books_say_counts_until_its_period_ends() -> None:
+    purse = Purse(daily=100, monthly=1000)
+    purse.load(90, 950, T0)
+    assert purse.room(10, T0) and not purse.room(11, T0)
+    assert purse.room(50, T0 + 3600)  # the next day; it is the next month's first, too

@@ -100,6 +100,23 @@ def test_a_revoked_key_is_refused(gateway, http):
     becomes(401)
 
 
+@pytest.mark.parametrize("budget", ["daily_usd", "monthly_usd"])
+@pytest.mark.parametrize("workers", [1, 2])
+def test_what_an_account_spent_before_a_crash_counts_from_the_first_request_on(tmp_path, budget, workers):
+    with start("anthropic") as fake:
+        account = {"name": "a", "provider": "anthropic", "base_url": fake.base_url, "key": fake.key, budget: 0.000420}
+        model = {"name": "m", "targets": ["anthropic/claude-mock"], "price": {"input": 0.0, "output": 1.0}}
+        tables = {"state": {"dir": str(tmp_path)}, "server": {"workers": workers}}
+        tables |= {"accounts": [account], "models": [model]}
+        path, body = call("anthropic", "m", "words:400")
+        body["max_tokens"] = 400
+        for status in (200, 429):
+            with GatewayProcess(**tables) as process, process.http() as client:
+                reply = client.post(path, json=body)
+                assert reply.status_code == status, reply.text
+        assert float(reply.headers["retry-after"]) > 1 and len(fake.requests) == 1
+
+
 def test_what_a_key_spent_before_a_crash_counts_from_the_first_request_on(tmp_path):
     with start("anthropic") as fake:
         account = {"name": "a", "provider": "anthropic", "base_url": fake.base_url, "key": fake.key}

@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -56,6 +57,32 @@ async def test_what_is_killed_in_mid_load_loses_no_row_and_books_none_twice(open
     assert {one.id for one in answered + after} <= rows.keys()
     assert set(rows.values()) == {1}
     assert quota.refused == 0
+
+
+async def test_workers_without_the_process_that_started_them_finish_what_runs_and_go(openai, client):
+    """SIGKILL of the first process alone: nobody could end or replace its workers any more."""
+    quota = Quota(slots=8)
+    with GatewayProcess(server={"workers": 2}, accounts=[enforced(openai, 0, quota)], models=[MODEL]) as gateway:
+        await until(lambda: len(gateway.children()) == 3)
+        everybody = gateway.children()
+        gate = Scenario(fault="hold")
+        openai.always(gate, key="key-0")
+        asked = asyncio.create_task(crowd([client(gateway)], 4))
+        await until(lambda: len(openai.requests) == 4)
+        gateway.process.kill()
+        await until(lambda: sum("the process that started this worker is gone" in line for line in gateway.log) == 2)
+        assert all(map(lives, everybody))
+        gate.release()
+        all_right(await asked)
+        await until(lambda: not any(map(lives, everybody)))
+
+
+def lives(pid: int) -> bool:
+    """Whether there is such a process, and not only its exit status."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
 
 
 async def test_a_client_that_leaves_is_booked_and_cancels_its_call(openai, client):

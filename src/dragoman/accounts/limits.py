@@ -235,10 +235,12 @@ class Purse:
     A call starts only if its whole estimate fits, so nothing is overspent but by what estimates fall short of. Times
     are Unix seconds here. `share`: the money of the day and of the month that this worker may spend and reserve, in
     all; `others`: what the other workers have spent or reserved of them. `share` is nothing when a period begins.
+    `booked`: what the books say that others have spent (and earlier runs), where `others` does not say it.
     """
 
     __slots__ = (
-        "_day_ends", "_month_ends", "daily", "largest", "monthly", "others", "reserved", "share", "today", "tomonth",
+        "_day_ends", "_month_ends", "booked", "daily", "largest", "monthly", "others", "reserved", "share", "today",
+        "tomonth",
     )  # fmt: skip
 
     def __init__(self, daily: int | None, monthly: int | None) -> None:
@@ -247,7 +249,17 @@ class Purse:
         self.largest = 0  # call of late
         self.share: list[float] | None = None
         self.others = [0.0, 0.0]
+        self.booked = [0.0, 0.0]
         self._day_ends = self._month_ends = 0.0
+
+    def load(self, day: int, month: int, now: float) -> None:
+        """Takes what the books say that others have spent. Where workers share the limits, it is for the steward: see
+        `steward.Used.spent`."""
+        self.turn(now)
+        if self.share is None:
+            self.others = [float(day), float(month)]
+        else:
+            self.booked = [float(day), float(month)]
 
     def room(self, cost: int, now: float) -> bool:
         """Whether `cost` fits now."""
@@ -293,10 +305,12 @@ class Purse:
     def turn(self, now: float) -> None:
         """A day or a month that has ended is nothing any more."""
         if now >= self._day_ends:
-            self.today, self._day_ends, self.others[0] = 0, period_end("day", now), 0.0
+            self.today, self._day_ends = 0, period_end("day", now)
+            self.others[0] = self.booked[0] = 0.0
             if self.share is not None:
                 self.share[0] = 0.0
         if now >= self._month_ends:
-            self.tomonth, self._month_ends, self.others[1] = 0, period_end("month", now), 0.0
+            self.tomonth, self._month_ends = 0, period_end("month", now)
+            self.others[1] = self.booked[1] = 0.0
             if self.share is not None:
                 self.share[1] = 0.0

@@ -12,6 +12,8 @@ from dragoman.accounts.capacity import AccountCapacity, SeatCapacity
 from dragoman.accounts.limits import NEVER, Ceiling, Purse, Window
 from dragoman.accounts.steward import MONEY, RATE, SLOTS, Share, Used
 
+SETTLED = 64.0  # seconds without a steward after which all know it, and nothing of before is in any minute
+_KNOWN = 8.0  # seconds after which all know it
 _WORDS = ("slots", "requests", "tokens")
 
 
@@ -76,6 +78,10 @@ class Meter(ABC):
         self.holder.grant(self.used(now))
         self.holder.pressed = True
 
+    def settles(self) -> float:
+        """Seconds without a steward after which what the workers took before it went counts no more."""
+        return SETTLED
+
     @property
     def news(self) -> bool:
         """Whether the provider has said something of it that the others had better know."""
@@ -99,6 +105,9 @@ class Slots(Meter):
 
     def whole(self) -> float:
         return self._account.slots
+
+    def settles(self) -> float:
+        return max(map(_ended, self._account.seats.values()), default=_KNOWN)
 
 
 class Rate(Meter):
@@ -158,6 +167,12 @@ class Money(Meter):
     def like(self) -> float:
         return 4.0 * self._purse.largest
 
+    def report(self, now: float) -> Used:
+        said = super().report(now)
+        said.spent = self._purse.booked[self._at] + (self._purse.tomonth if self._at else self._purse.today)
+        said.pending = float(self._purse.reserved)
+        return said
+
     def hear(self, share: Share, now: float) -> None:
         self._purse.turn(now)
         if self.name in self._purse.names(now):  # or it came too late
@@ -190,6 +205,9 @@ class Learned(Meter):
         seat = self._seat
         return seat.parallel.whole if self._at == 0 else (seat.requests if self._at == 1 else seat.tokens).whole
 
+    def settles(self) -> float:
+        return SETTLED if self._at else _ended(self._seat)
+
     @property
     def news(self) -> bool:
         return self._ceiling.cut or (self._ceiling.most < NEVER and self._ceiling.most != self._most)
@@ -221,6 +239,11 @@ class Learned(Meter):
         super().lost(alone)
         self._most = self._learned = -1.0
         self._ceiling.cut = self._ceiling.cut or self._ceiling.value < self._ceiling.most
+
+
+def _ended(seat: SeatCapacity) -> float:
+    """Seconds without a steward after which the calls that began before it went have ended, most likely."""
+    return min(SETTLED, max(_KNOWN, 4 * (seat.health.seconds or 0.0)))
 
 
 def meters(account: AccountCapacity, now: float, known: dict[str, Meter]) -> dict[str, Meter]:

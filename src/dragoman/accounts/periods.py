@@ -15,6 +15,11 @@ def period_start(period: Period | None, now: float) -> str:
     return day if period == "day" else day[:8] + "01"
 
 
+def period_began(period: Period, now: float) -> float:
+    """When the period that `now` is in began, in Unix seconds."""
+    return datetime.fromisoformat(period_start(period, now)).replace(tzinfo=UTC).timestamp()
+
+
 def period_end(period: Period, now: float) -> float:
     """When the period that `now` is in ends, in Unix seconds."""
     start = datetime.fromisoformat(period_start(period, now)).replace(tzinfo=UTC)

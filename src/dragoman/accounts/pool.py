@@ -1,6 +1,6 @@
 """All accounts of one config, and who of them can take a call for a model."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from urllib.parse import urlsplit
 
 from msgspec import Struct
@@ -99,6 +99,13 @@ class Pool:
         """Pico-dollars for so many tokens of `provider/model-id`; None where no price is known."""
         price = self._price(target)
         return None if price is None else cost(usage, price)
+
+    def load_spending(self, day: Mapping[str, int], month: Mapping[str, int]) -> None:
+        """What other processes spent at each account, today and this month, in pico-dollars."""
+        now = self.leases.now()
+        for name, account in self.leases.desk.accounts.items():
+            if account.purse is not None:
+                account.purse.load(day.get(name, 0), month.get(name, 0), now)
 
     def views(self) -> list[AccountView]:
         """The accounts as an operator sees them."""

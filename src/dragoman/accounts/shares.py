@@ -11,7 +11,7 @@ from typing import Protocol
 
 from dragoman.accounts.cooldown import RESTING
 from dragoman.accounts.desk import Desk
-from dragoman.accounts.limits import NEVER
+from dragoman.accounts.limits import MINUTE, NEVER
 from dragoman.accounts.meters import Meter, meters
 from dragoman.accounts.queue import Ticket
 from dragoman.accounts.roster import allowed
@@ -20,7 +20,6 @@ from dragoman.accounts.view import ShareView
 
 BEAT = 1.0  # seconds between reports where there is nothing to say
 BRIEF = 0.1  # seconds after which running low is worth a report
-SETTLED = 64.0  # seconds without a steward after which all know it, and nothing of before is in any minute
 _MOST = 64  # calls claimed for at a time, by those that wait alike
 _GROUPS = 32  # in one report, lest the steward be held up; the rest is in the next
 _SEATS = 16  # at which they are claimed for
@@ -241,10 +240,12 @@ class Shares:
 
     def away(self, now: float, degrade: bool) -> None:
         """There is no steward, for so long that it may think this worker dead. Where that means to `degrade`, every
-        worker goes on with an even part of each limit, the remainder being the first ones'. What it holds above that is
-        given up now; what it holds below, it takes when all have done so (at once, where it never reached a steward).
-        Money is no more than was granted. Else, nothing may be used, and who waits is refused. Call it now and then."""
-        self._away = now if self._away is None else self._away
+        worker goes on with an even part of each limit, the remainder being the first ones': at once so far as that is
+        not used up, by what was heard last; wholly when nothing counts any more that any worker took before (and where
+        it never reached a steward). Money is no more than was granted. Else, nothing may be used, and who waits is
+        refused. Call it now and then."""
+        fresh = self._away is None
+        since = self._away = now if self._away is None else self._away
         self._gather(now)
         for group in self._groups.values():
             for meter in group.meters.values():
@@ -252,12 +253,18 @@ class Shares:
                 meter.pressed = meter.holder.pressed = False
                 if meter.kind == MONEY or whole == NEVER:
                     continue
-                part = whole // self.workers + (self.rank < whole % self.workers) if degrade else 0.0
-                if now - self._away >= SETTLED or not self._run or part < meter.holder.share:
+                part = self._part(whole) if degrade else 0.0
+                if degrade and (fresh or meter.at == -NEVER) and self._run:
+                    used, others = meter.used(now), meter.others if now - meter.at < MINUTE else 0.0
+                    meter.holder.grant(min(part, used + self._part(max(0.0, whole - used - others))))
+                elif now - since >= meter.settles() or not self._run or part < meter.holder.share:
                     meter.holder.grant(part)
         self._granted(self._groups, now)
         if not degrade:
             self.desk.turn_away()
+
+    def _part(self, whole: float) -> float:
+        return whole // self.workers + (self.rank < whole % self.workers)
 
     def look(self, now: float) -> None:
         """Serves those for whom time has made room in the share."""

@@ -28,7 +28,10 @@ By how much a limit may be exceeded nevertheless, by all workers together:
 - what was taken is corrected to more than was estimated: by that, as with one worker;
 - what is learned falls below what is held: until the next report of each worker, a tenth of a second under load;
 - a worker that cannot reach a steward that lives, and whose policy is to go on alone: by its even part, the whole
-  divided by the number of workers; without a steward, calls in flight that last longer than a minute: by those;
+  divided by the number of workers;
+- without a steward, and with that policy: in the first minute, by what workers took within what they held after the
+  others had last heard of it (a few seconds, until all notice); by calls in flight that last four times as long as is
+  usual, or longer than a minute;
 - a steward that loses its memory within a minute of a worker's death: by what that one used in the last minute, or
   spent and had not booked;
 - what a provider says is left of its own windows, each worker takes for itself, for its part of the last minute's use:

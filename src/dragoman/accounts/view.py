@@ -89,6 +89,7 @@ class AccountView(Struct, frozen=True, kw_only=True):
 def view(account: AccountCapacity, now: float, waiting: int = 0) -> AccountView:
     """`account` at `now`; `waiting`: how many calls wait for it."""
     purse = account.purse
+    before = purse.others if purse is not None and purse.share is None else (0, 0)  # else other workers say it
     return AccountView(
         name=account.name,
         serving=account.serving,
@@ -100,8 +101,8 @@ def view(account: AccountCapacity, now: float, waiting: int = 0) -> AccountView:
         last_error=account.last_error,
         last_error_kind=account.last_kind,
         last_error_at=account.last_at,
-        spent_today=purse.today if purse else None,
-        spent_this_month=purse.tomonth if purse else None,
+        spent_today=purse.today + int(before[0]) if purse else None,
+        spent_this_month=purse.tomonth + int(before[1]) if purse else None,
         rest=_rest(account.cooldown, now),
         host=account.host.name,
         host_rest=_rest(account.host.cooldown, now),

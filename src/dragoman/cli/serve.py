@@ -52,7 +52,7 @@ def run(load: Callable[[], config.Config], watched: Path | None) -> int:
     from dragoman.accounts.links import serve_steward
     from dragoman.server.logs import set_up
     from dragoman.server.serve import Worker, listen
-    from dragoman.server.workers import supervise
+    from dragoman.server.workers import Line, supervise, until_gone
 
     settings = load()
     set_up(settings.server.log, settings.server.log_level)
@@ -62,22 +62,23 @@ def run(load: Callable[[], config.Config], watched: Path | None) -> int:
     folder = Path(tempfile.mkdtemp(prefix="dragoman-")) if several and settings.state.shared == "memory" else None
     path = folder / "steward" if folder else None
 
-    def work(number: int) -> None:
+    def work(number: int, line: Line | None = None) -> None:
         worker = Worker(settings, load, watched, number, path)
 
         def ready() -> None:
             if number == 0:
                 print(banner(worker.gateway.serving.settings, listener.getsockname()[1]), file=sys.stderr, flush=True)
 
-        uvloop.run(worker.run_on(listener, ready))
+        uvloop.run(worker.run_on(listener, ready, line))
 
     if not several:
         work(0)
         return 0
 
-    def steward(first: bool) -> None:
+    def steward(first: bool, line: Line) -> None:
         if path is not None:
-            uvloop.run(serve_steward(path, time.monotonic, first))
+            uvloop.run(until_gone(line, serve_steward(path, time.monotonic, first)))
+            shutil.rmtree(path.parent, ignore_errors=True)  # who would have done it is gone
 
     try:
         return supervise(settings.server.workers, work, steward if path else None)

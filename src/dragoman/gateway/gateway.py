@@ -19,6 +19,7 @@ from dragoman.access.principal import Principal
 from dragoman.accounts.leases import Leases
 from dragoman.accounts.links import Link
 from dragoman.accounts.overlay import Overlay, lay
+from dragoman.accounts.periods import period_began
 from dragoman.accounts.shared import Shared
 from dragoman.accounts.shares import Shares
 from dragoman.canon import Failed, Failure, Usage
@@ -216,12 +217,24 @@ class Gateway:
         ours = self.serving.settings.access.mode == "keys" or key.startswith(PREFIX)
         return self.keys.find(key) if ours else None
 
+    @property
+    def budgeted(self) -> bool:
+        """Whether what was spent before counts for anything: budgets of keys, accounts or routes."""
+        serving = self.serving
+        return self.keys.budgeted() or serving.pool.budgeted or bool(serving.router.budgeted())
+
     def load_spending(self) -> None:
         """What other workers and earlier runs spent, from the ledger; called in the folding thread."""
-        router, now = self.serving.router, time.time()
+        router, pool, now = self.serving.router, self.serving.pool, time.time()
         with Glance(self.serving.settings.state) as glance:
             if self.keys.budgeted():
                 self.limiter.load(spending.by_key(glance, without=self._journal.writer))
+            if pool.budgeted:
+                day, month = (
+                    spending.by_account(glance, period_began(period, now), self._journal.writer)
+                    for period in ("day", "month")
+                )
+                pool.load_spending(day, month)
             if routes := router.budgeted():
                 router.load_spending(spending.on_models(glance, routes, since=now - now % 86400), now)
 

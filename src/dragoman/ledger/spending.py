@@ -13,6 +13,10 @@ _ON_MODEL = (
     "SELECT SUM(cost / 1000000000) AS whole, SUM(cost - cost / 1000000000 * 1000000000) AS rest"
     " FROM usage WHERE time >= ? AND model = ?"
 )
+_BY_ACCOUNT = (
+    "SELECT account, SUM(cost / 1000000000) AS whole, SUM(cost - cost / 1000000000 * 1000000000) AS rest"
+    " FROM usage WHERE time >= ? AND writer <> ? AND account IS NOT NULL GROUP BY account"
+)
 
 
 def by_key(glance: Glance, without: str = "") -> dict[str, dict[str, int]]:
@@ -26,6 +30,11 @@ def by_key(glance: Glance, without: str = "") -> dict[str, dict[str, int]]:
 def on_models(glance: Glance, models: Sequence[str], since: float) -> dict[str, int]:
     """Name as asked for -> pico-dollars since then (Unix seconds, a day ago at most)."""
     return {name: _cost(row) for name in models for row in glance.rows(_ON_MODEL, since, name)}
+
+
+def by_account(glance: Glance, since: float, without: str = "") -> dict[str, int]:
+    """Account -> pico-dollars since then (Unix seconds); `without` as above. A call counts for who ended its answer."""
+    return {row["account"]: _cost(row) for row in glance.rows(_BY_ACCOUNT, since, without)}
 
 
 def _cost(row: dict[str, int | None]) -> int:

@@ -8,7 +8,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -17,7 +16,7 @@ from msgspec import Struct
 from dragoman import config
 from dragoman.accounts import overlay
 from dragoman.accounts.account import Account
-from dragoman.accounts.periods import Period, period_start
+from dragoman.accounts.periods import Period, period_began
 from dragoman.accounts.view import AccountView
 from dragoman.canon import Failed, Failure
 from dragoman.gateway import Gateway
@@ -246,7 +245,7 @@ def _spent(state: config.State, now: float) -> Spent:
     with Store(state) as store:
 
         def since(period: Period) -> dict[str, int]:
-            began = datetime.fromisoformat(period_start(period, now)).replace(tzinfo=UTC).timestamp()
+            began = period_began(period, now)
             return {each.name or "": each.cost for each in usage.totals_by(store, "account", since=began)}
 
         day, month = since("day"), since("month")

@@ -25,6 +25,7 @@ from dragoman.ledger.journal import Journal, files
 from dragoman.server.app import App
 from dragoman.server.http import Connection, Listener
 from dragoman.server.metrics import Metrics
+from dragoman.server.workers import Line
 from dragoman.wire.burst import Burst
 from dragoman.wire.client import Client
 from dragoman.wire.proxies import Proxies
@@ -60,18 +61,22 @@ class Worker:
         self.app = App(self.gateway, self.metrics)
         self._listener = Listener(self.app, self.app.body_limit, burst)
 
-    async def run_on(self, listener: socket.socket, ready: Callable[[], None]) -> None:
-        """Serves until told to stop. `ready` is called once requests are answered."""
+    async def run_on(self, listener: socket.socket, ready: Callable[[], None], line: Line | None = None) -> None:
+        """Serves until told to stop, or until nobody holds the `line`. `ready` is called once requests are answered."""
         gc.freeze()  # what is here now stays
         gc.set_threshold(GARBAGE, 20, 100)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop)
         loop.add_signal_handler(signal.SIGHUP, self.reload)
+        if line is not None:
+            loop.add_reader(line.end, self._orphaned, line)
         await self._keep_keys()
-        if self.keys.budgeted() or self.gateway.serving.router.budgeted():
+        if self.gateway.budgeted:
             self.gateway.counting = asyncio.create_task(self._count_spending())
         settings = self.gateway.serving.settings
+        if self.gateway.counting is not None and self.gateway.serving.pool.budgeted:
+            await self.gateway.counting  # the first word to the steward says it
         if self._steward is not None or settings.state.shared != "memory":
             await self.gateway.share(
                 link(settings.state.shared, self._steward or Path()), settings.server.workers, self._number
@@ -113,6 +118,12 @@ class Worker:
             return
         self.app.draining = True
         self._draining = asyncio.create_task(self._drain())
+
+    def _orphaned(self, line: Line) -> None:
+        asyncio.get_running_loop().remove_reader(line.end)
+        if not self.app.draining:
+            log.error("the process that started this worker is gone: running requests finish, then it goes too")
+            self._stop()
 
     async def _drain(self) -> None:
         with contextlib.suppress(TimeoutError):
