@@ -27,7 +27,7 @@ serve: setup
 	$(BIN)/dragoman serve $(ARGS)
 
 test: setup
-	@sh scripts/packages.sh postgresql redis-server chromium || true
+	@sh scripts/packages.sh postgresql redis-server chromium pocketsphinx-testdata || true
 	$(BIN)/pytest -n 2 $(ARGS)
 
 check: setup

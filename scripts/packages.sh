@@ -1,6 +1,6 @@
 #!/bin/sh
 # Sees to it that the Debian packages that it is given are there: installs those that are missing where it may (root,
-# apt-get), else says which, and fails. A package counts as there when its program is, wherever that comes from.
+# apt-get), else says which, and fails. A package counts as there when its program (or file) is, wherever that comes from.
 #
 #     sh scripts/packages.sh postgresql redis-server
 set -eu
@@ -9,6 +9,7 @@ there() {
     case $1 in
         postgresql) ls /usr/lib/postgresql/*/bin/initdb || command -v initdb ;;
         python3-venv) python3 -c 'import ensurepip, venv' ;;
+        pocketsphinx-testdata) ls /usr/share/pocketsphinx/test/data/goforward.raw ;;
         *) command -v "$1" ;;
     esac >/dev/null 2>&1
 }

@@ -30,7 +30,8 @@ TOKENS = "tokenizer.bin", "6884b35fd6377d4c4d32336a0bc152f36b64d1e45b6503683cdc2
 LAYERS, HEADS, WIDTH = 6, 8, 36
 SIDES = "decoder", "encoder"
 SHORTEST = HEARD // 4  # samples; less is padded with silence
-SILENCE = HEARD // 5  # samples put behind, as if the speaker had paused
+LEAST_SILENCE, MOST_SILENCE = HEARD // 4, HEARD // 2  # samples behind the last that is not quiet
+QUIET = 40.0  # dB below the loudest block
 BLOCK = HEARD // 50  # samples in which loudness is told
 DEEPEST = 25.0  # dB below the loudest block: what else is speech
 LEVEL, STRONGEST = -23.0, 40.0  # dBFS of speech; dB of gain at most
@@ -105,15 +106,19 @@ class Moonshine:
 
 
 def _prepared(heard: Float32) -> Float32:
-    """At an even level, with silence behind it. On 165 human clips that takes the word error rate from 4.9 to 3.5 %."""
+    """At an even level, with some silence behind it, neither more nor less than the model likes. On 165 human clips that
+    takes the word error rate from 4.9 to 3.5 %."""
     import numpy as np
 
     blocks = heard[: len(heard) // BLOCK * BLOCK].reshape(-1, BLOCK)
     levels = 10 * np.log10(np.einsum("bs,bs->b", blocks, blocks) / BLOCK + 1e-10)
-    spoken = levels[levels > levels.max(initial=-100.0) - DEEPEST]
+    loudest = levels.max(initial=-100.0)
+    spoken = levels[levels > loudest - DEEPEST]
     gain = min(STRONGEST, LEVEL - float(spoken.mean())) if len(spoken) else 0.0
-    behind = max(SILENCE, SHORTEST - len(heard))
-    return np.pad(np.clip(heard * np.float32(10 ** (gain / 20)), -1, 1), (0, behind))
+    end = (int(np.flatnonzero(levels > loudest - QUIET).max(initial=0)) + 1) * BLOCK
+    heard = heard[: end + MOST_SILENCE]
+    behind = max(end + LEAST_SILENCE, SHORTEST) - len(heard)
+    return np.pad(np.clip(heard * np.float32(10 ** (gain / 20)), -1, 1), (0, max(0, behind)))
 
 
 def _judged(tokens: Sequence[int], text: str, sure: float) -> Written:
