@@ -43,6 +43,11 @@ RATES = {  # theirs: ours, and what one of theirs is in ours
     "output_audio_mtok": ("audio_output", 10**6),
     "requests_kcount": ("request", 10**9),
 }
+SPEECH = {  # the same for what is sold by the second heard or the character said
+    "input_mchars": ("character", Decimal(10**6)),
+    "audio_hours": ("second", Decimal(10**12) / 3600),
+    "input_audio_hours": ("second", Decimal(10**12) / 3600),
+}
 Constraint = StartDateConstraint | TimeOfDateConstraint | None
 
 
@@ -78,7 +83,15 @@ def rates(price: ModelPrice) -> dict[str, int | list[list[int]]]:
     return found
 
 
-def pico(dollars: Decimal, factor: int) -> int:
+def speech(price: ModelPrice) -> dict[str, int]:
+    return {
+        ours: pico(value, factor)
+        for theirs, (ours, factor) in SPEECH.items()
+        if isinstance(value := getattr(price, theirs), Decimal)
+    }
+
+
+def pico(dollars: Decimal, factor: int | Decimal) -> int:
     return int((dollars * factor).to_integral_value())
 
 
@@ -105,6 +118,8 @@ def model(info: ModelInfo) -> dict[str, Any] | None:
             tier = variant.when["service_tier"]
             prices.append({**when(variant.constraint), "service_tier": tier, "rates": changed})
     found = {"id": info.id, "match": clause(info.match), "prices": prices}
+    if isinstance(info.prices, ModelPrice) and (sold := speech(info.prices)):
+        found["speech"] = sold
     if info.context_window:
         found["context_window"] = info.context_window
     return found
@@ -121,7 +136,7 @@ def main() -> None:
     head = {
         "source": f"genai-prices {version('genai-prices')}, https://github.com/pydantic/genai-prices",
         "licence": "MIT, Copyright (c) Pydantic Services Inc. 2025 to present",
-        "unit": "pico-dollars a token (request: a request)",
+        "unit": "pico-dollars a token (request: a request; speech: a second, a character)",
     }
     lines = [f"{json.dumps(key)}:{json.dumps(value)}" for key, value in head.items()]
     providers = [

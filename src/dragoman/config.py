@@ -156,7 +156,7 @@ CREDENTIALS = frozenset({"key", "client_secret", "credentials", "access_key_id",
 
 
 class Price(Struct, forbid_unknown_fields=True, kw_only=True):
-    """USD per million tokens."""
+    """USD per million tokens; `audio_minute` and `million_characters` where speech is sold by what is heard or said."""
 
     input: Money = 0
     cached_input: Money | None = None
@@ -164,6 +164,8 @@ class Price(Struct, forbid_unknown_fields=True, kw_only=True):
     output: Money = 0
     audio_input: Money | None = None
     audio_output: Money | None = None
+    audio_minute: Money | None = None
+    million_characters: Money | None = None
 
 
 OnBreak: TypeAlias = Literal["error", "resume"]

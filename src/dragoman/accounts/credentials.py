@@ -148,10 +148,14 @@ def _key_header(spec: config.Account, provider: Provider) -> tuple[bytes, bytes]
     match provider.auth:
         case "none":
             return None
-        case "x-api-key" | "api-key" | "x-goog-api-key":
+        case "x-api-key" | "xi-api-key" | "api-key" | "x-goog-api-key":
             return provider.auth.encode(), key.encode()
         case "azure":
             return b"api-key", key.encode()
+        case "token":
+            return b"authorization", b"Token " + key.encode()
+        case "bare":
+            return b"authorization", key.encode()
         case _:
             return b"authorization", b"Bearer " + key.encode()
 

@@ -3,7 +3,7 @@
 The table `prices.json` is compiled from genai-prices by `scripts/compile_prices.py`; the matching rules of that project
 are kept as data. A provider's part is decoded when the first of its models is asked for. Rates that depend on the size
 of the input (tiers), the date, the hour or the service tier are in it; batch discounts, and what is not sold by tokens
-or requests (searches, images, pages, hours of audio), are not.
+or requests (searches, images, pages), are not; but speech that is sold by the second or the character is (`Speech`).
 
 A price in the config's `[[models]]` goes before the table, for all targets of that model. Providers that run on one's
 own machines (`AT_HOME`) cost nothing unless the config says what they cost. Anything else without a price is unknown,
@@ -52,7 +52,22 @@ class Price(Struct, frozen=True, kw_only=True):
     tiers: tuple[tuple[int, "Price"], ...] = ()
 
 
+class Speech(Struct, frozen=True, kw_only=True):
+    """Pico-dollars for what is not sold by tokens: a second of sound that is heard, a character of text that is said.
+    None: unknown."""
+
+    second: int | None = None
+    character: int | None = None
+
+    def cost(self, seconds: float, characters: int) -> int | None:
+        """Pico-dollars for so much; None where a price that it takes is unknown."""
+        if (seconds and self.second is None) or (characters and self.character is None):
+            return None
+        return min(round(seconds * (self.second or 0)) + characters * (self.character or 0), MOST)
+
+
 FREE = Price()
+FREE_SPEECH = Speech(second=0, character=0)
 
 
 def cost(usage: Usage, price: Price) -> int:
@@ -106,6 +121,14 @@ def from_config(price: config.Price) -> Price:
     )
 
 
+def _speech_from_config(price: config.Price) -> Speech:
+    """The config's USD per minute and per million characters."""
+    minute = price.audio_minute
+    return Speech(
+        second=None if minute is None else round(minute * PICO / 60), character=_pico(price.million_characters)
+    )
+
+
 def usd(pico: int) -> float:
     """Pico-dollars as dollars, for people and JSON. Sums are made before, in whole numbers."""
     return pico / PICO
@@ -126,6 +149,13 @@ class PriceBook:
                 for tier in model.tiers():
                     for target in tier:
                         self._configured.setdefault(target, price)
+        self._speech = {
+            target: _speech_from_config(model.price)
+            for model in reversed(settings.models)
+            if model.price is not None
+            for tier in model.tiers()
+            for target in tier
+        }
         self._models: dict[tuple[str, str], _Model | None] = {}
         self._prices: dict[tuple[str, str, str | None], Price | None] = {}
 
@@ -147,6 +177,14 @@ class PriceBook:
             return self._remember(key, None)
         price = model.price(time.time() if now is None else now, service_tier)
         return price if model.depends_on_time else self._remember(key, price)
+
+    def speech(self, provider: str, model_id: str) -> Speech:
+        """What `provider/model_id` costs where it is not sold by tokens."""
+        configured = self._speech.get(f"{provider}/{model_id}")
+        if configured is not None or provider in AT_HOME:
+            return configured or FREE_SPEECH
+        model = self._model(provider, model_id)
+        return Speech() if model is None else model.speech
 
     def knows(self, provider: str, model_id: str) -> bool:
         """Whether the table has such a model, priced or not."""
@@ -243,6 +281,7 @@ class _Model(Struct, gc=False, forbid_unknown_fields=True):
     match: _Clause
     prices: list[_Rates]
     context_window: int | None = None
+    speech: Speech = Speech()
 
     @property
     def depends_on_time(self) -> bool:

@@ -9,14 +9,27 @@ from msgspec import Struct
 
 from dragoman.dialects.quirks import Quirks
 
-Auth: TypeAlias = Literal["bearer", "x-api-key", "api-key", "x-goog-api-key", "azure", "vertex", "sigv4", "none"]
+Auth: TypeAlias = Literal[
+    "bearer",
+    "token",
+    "bare",
+    "x-api-key",
+    "xi-api-key",
+    "api-key",
+    "x-goog-api-key",
+    "azure",
+    "vertex",
+    "sigv4",
+    "none",
+]  # `authorization: Bearer KEY`, `Token KEY` or the key alone; a header of that name; a cloud's own way
 
 
 class Provider(Struct, frozen=True, kw_only=True):
     """A service.
 
     `base_url` is what the provider's official SDK takes as its base URL; `prefix` is what that SDK puts between it and
-    a dialect's path. `dialects`: what it speaks; a client of any other dialect is served through the first. `relays`:
+    a dialect's path. `dialects`: what it speaks; a client of any other dialect is served through the first; none: it
+    has speech only, for `dragoman.voice`. `proof`: a path that answers GET well to a good key only. `relays`:
     the OpenAI endpoints without a model conversation (embeddings, audio, images, moderations) that it has. `embeds`:
     the dialect of its embedding endpoint. `version`: the header that names the version of the protocol, and the one
     we speak of our own accord; a relayed client's own goes before it. `realtime`: how its realtime sessions are reached
@@ -38,6 +51,7 @@ class Provider(Struct, frozen=True, kw_only=True):
     realtime: Literal["", "openai", "azure", "voicelive", "gemini", "vertex"] = ""
     keyless: bool = False
     embedded: bool = False
+    proof: str = ""
 
 
 _OPENAI_RELAYS = frozenset({"audio/transcriptions", "audio/translations", "audio/speech", "images/generations",
@@ -235,6 +249,39 @@ PROVIDERS: dict[str, Provider] = {
             embeds="openai",
             keyless=True,
             embedded=True,
+        ),
+        Provider(
+            name="deepgram",
+            base_url="https://api.deepgram.com",
+            dialects=(),
+            auth="token",
+            env=("DEEPGRAM_API_KEY",),
+            proof="/v1/projects",
+        ),
+        Provider(
+            name="assemblyai",
+            base_url="https://streaming.assemblyai.com",
+            dialects=(),
+            auth="bare",
+            env=("ASSEMBLYAI_API_KEY",),
+            version=("assemblyai-version", "2025-05-12"),
+            proof="/v3/token?expires_in_seconds=60",
+        ),
+        Provider(
+            name="elevenlabs",
+            base_url="https://api.elevenlabs.io",
+            dialects=(),
+            auth="xi-api-key",
+            env=("ELEVENLABS_API_KEY",),
+            proof="/v1/models",
+        ),
+        Provider(
+            name="cartesia",
+            base_url="https://api.cartesia.ai",
+            dialects=(),
+            env=("CARTESIA_API_KEY",),
+            version=("cartesia-version", "2026-03-01"),
+            proof="/voices?limit=1",
         ),
     )
 }

@@ -146,6 +146,8 @@ class Ask:
         """The dialect to put the call in: the client's own where the account speaks it, else the provider's first; but
         not Chat Completions to a model that would refuse the call there and takes it as a response."""
         client, account, model = self.call.dialect.NAME, seat.account, seat.target.model
+        if not seat.target.provider.dialects:
+            raise unsayable(f"{seat.target.name}: {seat.target.provider.name} has speech only: ask another")
         spoken = client if account.speaks(client) else seat.target.provider.dialects[0]
         if spoken == openai_chat.NAME and not openai_traits(model).chat_tools and account.speaks(openai_responses.NAME):
             request = self.request()

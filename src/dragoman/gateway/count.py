@@ -10,6 +10,7 @@ from msgspec import Struct, structs
 
 from dragoman.accounts.pool import Seat
 from dragoman.canon import JSON, Failed, Request, token_count
+from dragoman.catalog.providers import Provider
 from dragoman.dialects import anthropic, gemini, openai_responses
 from dragoman.dialects.anthropic import count as anthropic_count
 from dragoman.dialects.dialect import Dialect, Unsayable, Written
@@ -86,7 +87,7 @@ class CountAsk:
         return None
 
     def put_to(self, seat: Seat) -> Outgoing:
-        counting = _COUNTING.get(seat.target.provider.dialects[0])
+        counting = _of(seat.target.provider)
         if counting is None or counting.ask is None or counting.path is None:
             raise unsayable(f"{seat.target.provider.name} counts no tokens")
         request = structs.replace(self.request, model=seat.target.model)
@@ -94,11 +95,15 @@ class CountAsk:
         return Outgoing(counting.dialect, counting.path(seat.target.model), encode(written.body))
 
 
+def _of(provider: Provider) -> _Counting | None:
+    return _COUNTING.get(provider.dialects[0]) if provider.dialects else None
+
+
 async def count(serving: Serving, story: Story) -> None:
     """The number of input tokens, in the client's dialect."""
     ask = CountAsk(story.call)
     model = await find_model(serving, ask.model, story)
-    first = _COUNTING.get(model.tiers[0][0].provider.dialects[0])
+    first = _of(model.tiers[0][0].provider)
     tokens: int | None = None
     if first is not None and first.answer is not None:
 

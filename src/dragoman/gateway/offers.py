@@ -47,7 +47,8 @@ class Offers:
     async def _ask_all(self) -> None:
         now = time.monotonic()
         first = {account.provider.name: account for account in reversed(self._pool.accounts.values())}
-        stale = [a for a in first.values() if a.provider.name not in UNASKED and self._until.get(a.name, 0) <= now]
+        asked = [a for a in first.values() if a.provider.dialects and a.provider.name not in UNASKED]
+        stale = [a for a in asked if self._until.get(a.name, 0) <= now]
         for account, ids in zip(stale, await asyncio.gather(*map(self._ask, stale)), strict=True):
             self._until[account.name] = now + (RETRY if ids is None else FRESH)
             if ids is not None:
@@ -66,7 +67,7 @@ async def ask_list(client: Client, account: Account, timeouts: Timeouts) -> tupl
     """What the account's provider answers when it is asked for its models. Raises `WireError`, `Failed`,
     `ConfigError`."""
     provider = account.provider
-    path = _PATHS.get(provider.dialects[0], "/models")
+    path = provider.proof or _PATHS.get(provider.dialects[0], "/models")
     endpoint, headers = await account.reach(client, path, "", b"", Block())
     extra = version_line(provider)
     reply = await client.send(endpoint.origin, b"GET", endpoint.target, headers, timeouts=timeouts, extra=extra)

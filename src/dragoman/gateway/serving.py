@@ -4,7 +4,7 @@ from dragoman import config
 from dragoman.accounts.leases import Leases
 from dragoman.accounts.pool import Pool
 from dragoman.catalog.directory import Directory
-from dragoman.catalog.prices import Price, PriceBook
+from dragoman.catalog.prices import Price, PriceBook, Speech
 from dragoman.gateway.attempts import Attempts
 from dragoman.gateway.lines import Lines
 from dragoman.gateway.offers import Offers
@@ -35,3 +35,8 @@ class Serving:
         """What `provider/model-id` costs now; None where nobody knows."""
         provider, _, model = target.partition("/")
         return self._prices.find(provider, model)
+
+    def speech_price(self, target: str) -> Speech:
+        """What `provider/model-id` costs by the second heard and the character said, so far as known."""
+        provider, _, model = target.partition("/")
+        return self._prices.speech(provider, model)

@@ -37,7 +37,8 @@ _NAMELESS = Failure(kind="bad_request", message="no model of it is declared, and
 
 
 class Trial(Struct, omit_defaults=True):
-    """What came of it. `by`: the list of models, or a reply of `model`. `ms`: how long it took."""
+    """What came of it. `by`: the list of models (or what else proves a key), or a reply of `model`. `ms`: how long it
+    took."""
 
     account: str
     ok: bool
@@ -68,7 +69,7 @@ class Trials:
     async def one(self, serving: Serving, account: Account, model: str | None = None) -> Trial:
         """`model`: the model id to ask; without it, whatever is cheapest."""
         started = time.perf_counter()
-        by = "models" if model is None and _lists(account) else "reply"
+        by = "models" if account.provider.proof or (model is None and _lists(account)) else "reply"
         failure: Failure | None = None
         try:
             if by == "models":
@@ -92,8 +93,8 @@ class Trials:
     async def _by_list(self, account: Account) -> Failure | None:
         status, body = await ask_list(self._client, account, _TIMEOUTS)
         if status >= 300:
-            return dialects.upstream(account.provider.dialects[0]).read_error(status, body)
-        if model_ids(body) is None:
+            return dialects.upstream(next(iter(account.provider.dialects), "openai-chat")).read_error(status, body)
+        if not account.provider.proof and model_ids(body) is None:
             return Failure(kind="upstream_error", message="the provider's answer is no list of models")
         return None
 

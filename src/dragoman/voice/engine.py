@@ -4,10 +4,12 @@ Sound is mono, 16-bit little-endian PCM in `bytes`: at 16 kHz where it is heard 
 (`SPOKEN`). No call blocks the event loop; what computes, computes in a thread of the engine's pool.
 """
 
-from collections.abc import AsyncIterator
-from typing import Protocol
+from collections.abc import AsyncIterator, Callable
+from typing import Protocol, TypeAlias
 
 from msgspec import Struct
+
+from dragoman.canon import Usage
 
 HEARD = 16_000  # samples a second of what is listened to
 SPOKEN = 24_000  # samples a second of what is said
@@ -19,6 +21,22 @@ class EngineError(Exception):
     def __init__(self, message: str, retry_after: float | None = None) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+
+
+class Spent(Struct, frozen=True, kw_only=True):
+    """What a call took at a provider: seconds of sound heard, characters said, and tokens where it counts them. `cost`:
+    pico-dollars; None: the price is not known. `failed`: nothing came of it, but the provider may charge it."""
+
+    target: str  # provider/model-id
+    account: str
+    seconds: float = 0.0
+    characters: int = 0
+    usage: Usage | None = None
+    cost: int | None = None
+    failed: bool = False
+
+
+Book: TypeAlias = Callable[[Spent], None]
 
 
 class VoiceActivity(Protocol):
@@ -70,7 +88,9 @@ class Transcriber(Protocol):
     name: str  # as in the config: "local", "openai/gpt-4o-transcribe"
     metered: bool  # each `words` costs money: speculate less
 
-    def begin(self, *, language: str | None = None, prompt: str | None = None) -> Utterance: ...
+    def begin(self, *, language: str | None = None, prompt: str | None = None, book: Book | None = None) -> Utterance:
+        """`book` is told what every call at a provider took, once that is over, however it ended."""
+        ...
 
     async def close(self) -> None: ...
 
@@ -89,9 +109,11 @@ class Speaker(Protocol):
     name: str
     voices: tuple[str, ...]  # the first is the default; other names are mapped to one of them, never refused
 
-    def say(self, text: str, *, voice: str | None = None, speed: float = 1.0) -> AsyncIterator[Sound]:
+    def say(
+        self, text: str, *, voice: str | None = None, speed: float = 1.0, book: Book | None = None
+    ) -> AsyncIterator[Sound]:
         """Says a clause or a sentence. The first sound comes as early as it can and is audible: no silence ahead of
-        it. Closing the iterator stops the work. Raises `EngineError`."""
+        it. Closing the iterator stops the work. `book`: as in `Transcriber.begin`. Raises `EngineError`."""
         ...
 
     async def close(self) -> None: ...

@@ -10,7 +10,7 @@ import re
 from collections.abc import AsyncIterator, Iterable, Iterator
 from typing import Any
 
-from dragoman.voice.engine import SPOKEN, EngineError, Sound
+from dragoman.voice.engine import SPOKEN, Book, EngineError, Sound
 from dragoman.voice.engines import weights
 from dragoman.voice.engines.hibari_sound import Prediction
 from dragoman.voice.engines.pool import Once, Pool, Urgency
@@ -37,7 +37,9 @@ class Hibari:
         """Loads it. Raises `EngineError`."""
         await self._model.get()
 
-    async def say(self, text: str, *, voice: str | None = None, speed: float = 1.0) -> AsyncIterator[Sound]:
+    async def say(
+        self, text: str, *, voice: str | None = None, speed: float = 1.0, book: Book | None = None
+    ) -> AsyncIterator[Sound]:
         model = await self._model.get()
         pace = min(FASTEST, max(SLOWEST, speed))
         urgency = Urgency.NOW

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from dragoman.voice.engine import HEARD, Words
+from dragoman.voice.engine import HEARD, Book, Words
 from dragoman.voice.engines import moonshine
 from dragoman.voice.engines.moonshine import Moonshine
 from dragoman.voice.engines.pool import Job, Once, Pool, Urgency
@@ -45,7 +45,9 @@ class LocalTranscriber:
         """Loads it. Raises `EngineError`."""
         await self._model.get()
 
-    def begin(self, *, language: str | None = None, prompt: str | None = None) -> LocalUtterance:
+    def begin(
+        self, *, language: str | None = None, prompt: str | None = None, book: Book | None = None
+    ) -> LocalUtterance:
         return LocalUtterance(self._pool, self._model)
 
     async def close(self) -> None:
