@@ -97,8 +97,9 @@ def _nested(flat: Event) -> Event:
 def _flat(session: Event, voicelive: bool) -> Event:
     heard, spoken = session["audio"]["input"], session["audio"]["output"]
     turns = heard["turn_detection"]
-    if voicelive and turns is not None:
-        turns = {**turns, "type": {"semantic_vad": "azure_semantic_vad"}.get(turns["type"], turns["type"])}
+    if turns is not None and turns["type"] == "semantic_vad":
+        kept = {name: turns[name] for name in ("create_response", "interrupt_response")}
+        turns = {**kept, "type": "azure_semantic_vad" if voicelive else "semantic_vad"}
     return {
         **{name: session[name] for name in _ALIKE},
         **({} if voicelive else {"object": "realtime.session"}),
