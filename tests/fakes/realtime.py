@@ -130,6 +130,9 @@ class RealtimeFake:
         error = {"message": f"refused with {status}", "type": "invalid_request_error", "param": None, "code": code}
         return connection.respond(HTTPStatus(status), json.dumps({"error": error}))
 
+    def session(self, talk: Talk, connection: ServerConnection) -> "Session":
+        return Session(self, talk, connection)
+
     async def _talk(self, connection: ServerConnection) -> None:
         assert connection.request is not None
         split = urlsplit(connection.request.path)
@@ -137,14 +140,14 @@ class RealtimeFake:
         talk = Talk(split.path, query, dict(connection.request.headers), connection.fate)  # type: ignore[attr-defined]  # see `_admit`
         self.talks.append(talk)
         try:
-            await _Session(self, talk, connection).run()
+            await self.session(talk, connection).run()
         except (ConnectionClosed, Dead):
             pass
         finally:
             talk.over, talk.code = True, connection.close_code
 
 
-class _Session:
+class Session:
     def __init__(self, fake: RealtimeFake, talk: Talk, connection: ServerConnection) -> None:
         self.fake, self.talk, self.connection = fake, talk, connection
         self.answering: asyncio.Task[None] | None = None

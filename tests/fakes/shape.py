@@ -124,7 +124,7 @@ def _make(tp: Any, how: How) -> Check:
         return _array(Any, how)
     if tp is dict or origin in (dict, collections.abc.Mapping):
         return _mapping(args[1] if args else Any, how)
-    if fields := _fields(tp):
+    if (fields := _fields(tp)) is not None:
         return _object(tp, fields, how)
     if isinstance(tp, type) and issubclass(tp, enum.Enum):
         return _literal(tuple(m.value for m in tp), how.loose)
@@ -313,7 +313,7 @@ def _members(args: tuple[Any, ...]) -> list[Any]:
 
 def _union(args: tuple[Any, ...], how: How) -> Check:
     members = _members(args)
-    objects = [m for m in members if _fields(m)]
+    objects = [m for m in members if _fields(m) is not None]
 
     def check(value: Any, path: Path) -> None:
         if isinstance(value, dict) and objects:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from dragoman.voice.codecs import beta, ga, gemini, voicelive
+from dragoman.voice.codecs import beta, ga, gemini, live, voicelive
 from dragoman.voice.codecs.codec import ClientCodec, UpstreamCodec
 
 CLIENTS: Mapping[str, type[ClientCodec]] = {
@@ -10,6 +10,7 @@ CLIENTS: Mapping[str, type[ClientCodec]] = {
     "beta": beta.Client,
     "voicelive": voicelive.Client,
     "gemini": gemini.Client,
+    "live": live.Client,
 }
 UPSTREAMS: Mapping[str, type[UpstreamCodec]] = {
     "ga": ga.Upstream,

@@ -1,0 +1,414 @@
+"""OpenAI Live, at `/v1/live/sessions`: full duplex, without turns; the client's side. A session with turns serves it.
+
+| Live | GA |
+|---|---|
+| `session.start` | `session.update`; its `input` items are created |
+| `audio.format`, `audio.output.voice` | `audio.input.format`, `.output.format` (16 kHz: resampled), `.output.voice` |
+| `delegation`: `client` | a function `delegate`; a call of it is `session.delegation.created` |
+| `delegation`: `responses` | its function tools and its instructions |
+| a call of one of those | `session.delegation.created`, and `response.event`s |
+| `session.started`, `session.updated` | `session.updated` |
+| `session.input_audio.append` | `input_audio_buffer.append`, unless muted |
+| `session.output_audio.delta` | `response.output_audio.delta`, no faster than it is played (`paced`) |
+| `session.input_transcript.delta` | `conversation.item.input_audio_transcription.delta`, `.completed` |
+| `session.output_transcript.delta` | `response.output_audio_transcript.delta` |
+| `session.instructions.append`, `.thinking.append` | a `system` item |
+| `session.commentary.append` | the output of the delegation, or a `system` item; `response.create` |
+| `response.item.create`, `response.create` | `conversation.item.create`, `response.create` |
+| `session.usage.updated` | after `response.done`: the seconds of sound |
+| `session.close`, `session.closed` | the socket is closed |
+| `error` | `error` |
+
+Named as lost: `store`, `safety_identifier`, `triggers`, `client`, `delegation` to decisions, what a `responses`
+delegation says of its model and its other tools. Refused: decisions, fixtures, DTMF. What is lost is told as `info`.
+The provider's side is not there: a session without turns cannot be told as one with turns.
+
+Source: the types of openai 3.57 (`types.live`).
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from dragoman.dialects.fields import Malformed
+from dragoman.voice.codecs.codec import (
+    ClientCodec,
+    Event,
+    Message,
+    NewId,
+    Notices,
+    encoded,
+    refusal,
+    standard_base64,
+    typed,
+)
+from dragoman.voice.codecs.paced import Paced
+from dragoman.voice.codecs.sound import Rates, milliseconds
+
+GA_RATE = 24000
+TRANSCRIBER = "gpt-4o-mini-transcribe"
+DELEGATE: Event = {
+    "type": "function",
+    "name": "delegate",
+    "description": "Hands what the user asks for to the application, which answers with what to say. For anything that "
+    "needs facts, tools or actions that you do not have.",
+    "parameters": {"type": "object", "properties": {"task": {"type": "string"}}, "required": ["task"]},
+}
+_LOST = ("store", "safety_identifier", "triggers", "client")
+
+
+class Client(ClientCodec):
+    """Towards a client of OpenAI Live. `model` is known after its first message."""
+
+    def __init__(self, new_id: NewId, notices: Notices = "off") -> None:
+        super().__init__(new_id, notices)
+        self._asked: Event = {}  # the session as the client wants it
+        self._told: Event = {"id": new_id("live"), "expires_at": 0}
+        self._started = False
+        self._command: str | None = None  # the client's id of the event that an update answers
+        self._muted = False
+        self._time = 0.0  # milliseconds of sound that came from the client
+        self._rate = GA_RATE
+        self._hearing = Rates(GA_RATE, GA_RATE)
+        self._speaking = Rates(GA_RATE, GA_RATE)
+        self._paced = Paced()
+        self._paces = True
+        self._calls: dict[str, str] = {}  # open delegations to the client -> the ids of the calls
+        self._transcribed: set[str] = set()
+
+    # --- from the client ---
+
+    def _read(self, said: Event) -> list[Event]:
+        kind = typed(said)
+        if (kind == "session.start") == bool(self._asked):
+            raise Malformed("type", "session.start as the first event" if not self._asked else "one session.start")
+        read = _READ.get(kind)
+        if read is None:
+            self._say(refusal(self.new_id, f"{kind} is not to be had in this session.", param="type",
+                              event_id=said.get("event_id")))  # fmt: skip
+            self.record(kind)
+            return []
+        return read(self, said)
+
+    def _start(self, said: Event) -> list[Event]:
+        asked = said.get("session")
+        if not isinstance(asked, dict) or not isinstance(asked.get("model"), str):
+            raise Malformed("session.model", "a string")
+        self._asked, self.model, self._command = asked, asked["model"], _id(said)
+        for name in _LOST:
+            if asked.get(name):
+                self.note(f"session.{name}")
+        audio = asked.get("audio") if isinstance(asked.get("audio"), dict) else {}
+        session = {
+            "type": "realtime",
+            "output_modalities": ["audio"],
+            "audio": self._audio(audio or {}),
+            **self._delegated(asked.get("delegation"), asked.get("instructions")),
+        }
+        items = asked.get("input")
+        return [
+            {"type": "session.update", "session": session},
+            *(_item(item) for item in (items if isinstance(items, list) else []) if isinstance(item, dict)),
+        ]
+
+    def _audio(self, audio: Event) -> Event:
+        form = audio.get("format")
+        form = form if isinstance(form, dict) else {"type": "audio/pcm", "rate": GA_RATE}
+        heard: Event = {"format": {"type": form.get("type")}}
+        self._rate = 8000
+        if form.get("type") == "audio/pcm":
+            self._rate = form.get("rate", GA_RATE)
+            if self._rate not in (16000, 24000):
+                raise Malformed("session.audio.format.rate", "16000 or 24000", self._rate)
+            self._hearing, self._speaking = Rates(self._rate, GA_RATE), Rates(GA_RATE, self._rate)
+            heard["format"]["rate"] = GA_RATE
+        self._paces = form.get("type") == "audio/pcm"  # of other sound a byte is a sample
+        spoken: Event = {"format": heard["format"]}
+        output = audio.get("output")
+        if isinstance(output, dict) and output.get("voice") is not None:
+            spoken["voice"] = output["voice"]
+        heard |= {"transcription": {"model": TRANSCRIBER}, "turn_detection": {"type": "semantic_vad"}}
+        return {"input": heard, "output": spoken}
+
+    def _delegated(self, delegation: Any, instructions: Any) -> Event:
+        """The tools and instructions that come of who handles delegated tasks."""
+        session: Event = {"instructions": instructions} if isinstance(instructions, str) else {}
+        if not isinstance(delegation, dict):
+            return session
+        self._asked = {**self._asked, "delegation": delegation}
+        match delegation.get("type"):
+            case "client":
+                session["tools"] = [DELEGATE]
+            case "responses" if isinstance(backend := delegation.get("responses"), dict):
+                session |= self._backend(backend, session.get("instructions"))
+            case _:
+                self.note("session.delegation")
+        if delegation.get("acknowledgement_delay_ms") is not None:
+            self.note("session.delegation.acknowledgement_delay_ms")
+        return session
+
+    def _backend(self, backend: Event, instructions: str | None) -> Event:
+        session: Event = {}
+        tools = backend.get("tools")
+        if isinstance(tools, list):
+            functions = [tool for tool in tools if isinstance(tool, dict) and tool.get("type") == "function"]
+            kept = ("type", "name", "description", "parameters")
+            session["tools"] = [{k: tool[k] for k in kept if tool.get(k) is not None} for tool in functions]
+            if len(functions) < len(tools):
+                self.note("session.delegation.responses.tools")
+        if isinstance(more := backend.get("instructions"), str):
+            session["instructions"] = f"{instructions}\n\n{more}" if instructions else more
+        for name, value in backend.items():
+            if name not in ("tools", "instructions") and value is not None:
+                self.note(f"session.delegation.responses.{name}")
+        return session
+
+    def _update(self, said: Event) -> list[Event]:
+        change = said.get("session")
+        if not isinstance(change, dict):
+            raise Malformed("session", "an object", change)
+        self._command = _id(said)
+        if change.get("triggers"):
+            self.note("session.triggers")
+        session = self._delegated(change.get("delegation"), self._asked.get("instructions"))
+        return [{"type": "session.update", "session": {"type": "realtime", **session}}]
+
+    def _append(self, said: Event) -> list[Event]:
+        if not isinstance(sound := said.get("audio"), str):
+            raise Malformed("audio", "base64", sound)
+        lasts = milliseconds(standard_base64(sound), self._rate if self._paces else self._rate // 2)
+        self._time += lasts
+        self._out(self._paced.hear(lasts))
+        if self._muted:
+            return []
+        audio = self._hearing.convert(sound, "audio") if self._paces else standard_base64(sound)
+        return [{"type": "input_audio_buffer.append", "audio": audio}]
+
+    def _mute(self, said: Event) -> list[Event]:
+        self._muted = said["type"].endswith(".mute")
+        if self._muted:
+            self._out(self._paced.all())
+        self._say({"type": "session.input_audio.muted" if self._muted else "session.input_audio.unmuted", **_of(said)})
+        return []
+
+    def _context(self, said: Event) -> list[Event]:
+        """What the application lets the model know, and (commentary) say."""
+        kind = said["type"].split(".")[1]
+        content = said.get("content")
+        if not isinstance(content, str):
+            raise Malformed("content", "a string", content)
+        now = round(self._time)
+        done = "session.instructions.appended" if kind == "instructions" else f"session.{kind}.appended"
+        self._say({"type": done, "start_ms": now, "end_ms": now, **_of(said)})
+        call = self._calls.pop(str(said.get("delegation_id")), None) if kind == "commentary" else None
+        if call is not None:
+            item: Event = {"type": "function_call_output", "call_id": call, "output": content}
+        else:
+            item = {"type": "message", "role": "system", "content": [{"type": "input_text", "text": content}]}
+        created = {"type": "conversation.item.create", "item": item}
+        return [created, {"type": "response.create"}] if kind == "commentary" else [created]
+
+    def _backend_item(self, said: Event) -> list[Event]:
+        item = said.get("item")
+        if not isinstance(item, dict):
+            raise Malformed("item", "an object", item)
+        return [_item(item)]
+
+    def _backend_create(self, said: Event) -> list[Event]:
+        del said
+        return [{"type": "response.create"}]
+
+    def _close(self, said: Event) -> list[Event]:
+        end = {
+            "type": "session.closed",
+            "reason": "close_requested",
+            "session": self._resource(),
+            "usage": self._usage(),
+        }
+        self._say({**end, **_of(said)})
+        self.closing = (1000, "")
+        return []
+
+    # --- to the client ---
+
+    def _write(self, event: Event) -> list[Event]:
+        write = _WRITE.get(event["type"])
+        return [self._numbered(said) for said in write(self, event)] if write else []
+
+    def _created(self, event: Event) -> list[Event]:
+        session = event["session"]
+        self._told = {"id": session.get("id") or self._told["id"], "expires_at": session.get("expires_at") or 0}
+        return []
+
+    def _updated(self, event: Event) -> list[Event]:
+        del event
+        if not self._asked:
+            return []
+        kind = "session.updated" if self._started else "session.started"
+        self._started = True
+        command, self._command = self._command, None
+        return [{"type": kind, "session": self._resource(), **({"client_event_id": command} if command else {})}]
+
+    def _resource(self) -> Event:
+        kept = ("model", "audio", "instructions", "delegation", "input")
+        asked = {name: self._asked[name] for name in kept if self._asked.get(name) is not None}
+        return {**self._told, **asked, "status": "active"}
+
+    def _sound(self, event: Event) -> list[Event]:
+        delta = event["delta"]
+        if not self._paces:
+            return [{"type": "session.output_audio.delta", "delta": delta}]
+        lasts = milliseconds(delta, GA_RATE)
+        sounds = self._paced.say(str(event.get("item_id")), self._speaking.convert(delta, "delta"), lasts)
+        if self._muted:
+            sounds += self._paced.all()
+        return [{"type": "session.output_audio.delta", "delta": sound} for sound in sounds]
+
+    def _sound_done(self, event: Event) -> list[Event]:
+        rest = self._speaking.rest()
+        sounds = self._paced.say(str(event.get("item_id")), rest, 0.0) if rest else []
+        return [{"type": "session.output_audio.delta", "delta": sound} for sound in sounds]
+
+    def _speech_started(self, event: Event) -> list[Event]:
+        del event
+        if (heard := self._paced.drop()) is not None:
+            self._echoes.append({"type": "conversation.item.truncate", **heard})
+        return []
+
+    def _heard(self, event: Event) -> list[Event]:
+        if not event.get("delta"):
+            return []
+        self._transcribed.add(str(event.get("item_id")))
+        return [self._transcript("input", event["delta"])]
+
+    def _heard_all(self, event: Event) -> list[Event]:
+        told = str(event.get("item_id")) in self._transcribed
+        self._transcribed.discard(str(event.get("item_id")))
+        return [self._transcript("input", event["transcript"])] if event.get("transcript") and not told else []
+
+    def _spoken(self, event: Event) -> list[Event]:
+        return [self._transcript("output", event["delta"])]
+
+    def _transcript(self, whose: str, delta: str) -> Event:
+        now = round(self._time)
+        return {"type": f"session.{whose}_transcript.delta", "delta": delta, "start_ms": now, "end_ms": now}
+
+    def _called(self, event: Event) -> list[Event]:
+        item = event["item"]
+        if item.get("type") != "function_call":
+            return []
+        delegation = {"id": self.new_id("dlg"), "type": "delegation"}
+        created = {"type": "session.delegation.created", "offset_ms": round(self._time)}
+        if item.get("name") == DELEGATE["name"]:
+            self._calls[delegation["id"]] = item["call_id"]
+            return [{**created, "delegation": {**delegation, "target": "client"}}]
+        response = event.get("response_id") or ""
+        call = {**{k: item.get(k) for k in ("id", "call_id", "name", "arguments")}, "type": "function_call"}
+        done = {"type": "response.output_item.done", "output_index": 0, "item": {**call, "status": "completed"}}
+        over = {"type": "response.completed", "response": {"id": response, "status": "completed"}}
+        nested = {"type": "response.event", "delegation_id": delegation["id"]}
+        return [
+            {**created, "delegation": {**delegation, "target": "responses", "response_id": response}},
+            {**nested, "event": done},
+            {**nested, "event": over},
+        ]
+
+    def _done(self, event: Event) -> list[Event]:
+        told: list[Event] = []
+        response = event["response"]
+        if response.get("status") == "failed":
+            error = (response.get("status_details") or {}).get("error") or {}
+            why, code = str(error.get("message") or "the reply failed"), str(error.get("code") or "server_error")
+            told = self._error(refusal(self.new_id, why, kind="server_error", code=code))
+        return [*told, {"type": "session.usage.updated", "usage": self._usage()}]
+
+    def _usage(self) -> Event:
+        return {"seconds": math.ceil(self._time / 1000)}
+
+    def _error(self, event: Event) -> list[Event]:
+        error = event["error"]
+        told = {
+            "type": str(error.get("type") or "server_error"),
+            "code": str(error.get("code") or "unknown"),
+            "message": str(error.get("message")),
+        }
+        if isinstance(error.get("param"), str):
+            told["param"] = error["param"]
+        if isinstance(command := error.get("event_id"), str):
+            told["client_event_id"] = command
+        return [{"type": "error", "error": told}]
+
+    def _tell(self, lost: Event) -> list[Message]:
+        if self._notices == "strict":
+            return super()._tell(lost)
+        names = ", ".join(lost["fields"])
+        info = {"type": "info", "code": "unsupported_parameter", "message": f"Ignored here: {names}"}
+        return [encoded(self._numbered(info))]
+
+    def _say(self, event: Event) -> None:
+        told = self._error(event)[0] if event["type"] == "error" else event
+        self._answers.append(encoded(self._numbered(told)))
+
+    def _out(self, sounds: list[str]) -> None:
+        for sound in sounds:
+            self._say({"type": "session.output_audio.delta", "delta": sound})
+
+    def _numbered(self, event: Event) -> Event:
+        unnumbered = event["type"] == "session.output_audio.delta"
+        return event if unnumbered else {"event_id": self.new_id("event"), **event}
+
+
+def _id(said: Event) -> str | None:
+    return said["event_id"] if isinstance(said.get("event_id"), str) else None
+
+
+def _of(said: Event) -> Event:
+    """Which of the client's events this answers."""
+    return {"client_event_id": said["event_id"]} if _id(said) else {}
+
+
+def _item(item: Event) -> Event:
+    """An item of the Responses API as GA has it."""
+    roles = {"developer": "system"}
+    item = {**item, "role": roles.get(item["role"], item["role"])} if isinstance(item.get("role"), str) else item
+    if item.get("role") and item.get("type") is None:
+        item = {**item, "type": "message"}
+    content = item.get("content")
+    if isinstance(content, str):
+        content = [{"type": "output_text" if item.get("role") == "assistant" else "input_text", "text": content}]
+    if isinstance(content, list):
+        text = "output_text" if item.get("role") == "assistant" else "input_text"
+        item = {**item, "content": [_part(part, text) for part in content]}
+    return {"type": "conversation.item.create", "item": item}
+
+
+def _part(part: Any, text: str) -> Any:
+    return {**part, "type": text} if isinstance(part, dict) and part.get("type") == "text" else part
+
+
+_READ: dict[str, Callable[[Client, Event], list[Event]]] = {
+    "session.start": Client._start,
+    "session.update": Client._update,
+    "session.input_audio.append": Client._append,
+    "session.input_audio.mute": Client._mute,
+    "session.input_audio.unmute": Client._mute,
+    "session.instructions.append": Client._context,
+    "session.thinking.append": Client._context,
+    "session.commentary.append": Client._context,
+    "response.item.create": Client._backend_item,
+    "response.create": Client._backend_create,
+    "session.close": Client._close,
+}
+_WRITE: dict[str, Callable[[Client, Event], list[Event]]] = {
+    "session.created": Client._created,
+    "session.updated": Client._updated,
+    "input_audio_buffer.speech_started": Client._speech_started,
+    "conversation.item.input_audio_transcription.delta": Client._heard,
+    "conversation.item.input_audio_transcription.completed": Client._heard_all,
+    "response.output_audio.delta": Client._sound,
+    "response.output_audio.done": Client._sound_done,
+    "response.output_audio_transcript.delta": Client._spoken,
+    "response.output_item.done": Client._called,
+    "response.done": Client._done,
+    "error": Client._error,
+}
