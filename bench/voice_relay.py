@@ -112,9 +112,7 @@ async def drive(url: str, sessions: int, seconds: float, every: float) -> list[f
             due += every
             await asyncio.sleep(max(0.0, due - time.monotonic()))
 
-    sockets = []
-    for _ in range(sessions):
-        sockets.append(await connect(url, [(b"authorization", b"Bearer x")]))
+    sockets = [await connect(url, [(b"authorization", b"Bearer x")]) for _ in range(sessions)]
     ears = [asyncio.create_task(listen(socket)) for socket in sockets]
     await asyncio.gather(*map(talk, sockets))
     await asyncio.sleep(0.5)
