@@ -239,3 +239,23 @@ async def test_an_openai_client_that_breaks_in_stops_gemini(tmp_path: Path, gemi
         assert done["response"]["status_details"]["reason"] == "turn_detected"
         kinds = [event["type"] for event in heard.events]
         assert kinds.index("input_audio_buffer.speech_started") < kinds.index("response.done")
+
+
+async def test_a_session_goes_on_when_gemini_goes_away(tmp_path: Path, gemini: GeminiLiveFake) -> None:
+    gemini.go_away = True
+    async with gate(tmp_path, [gemini_account(gemini)]) as running:
+        heard = Heard()
+        async with openai_client(running).realtime.connect(model="gemini/gemini-live-2.5") as connection:
+            await connection.session.update(session=SESSION)
+            for _ in range(3):
+                content = [{"type": "input_text", "text": "Go on."}]
+                await connection.conversation.item.create(item={"type": "message", "role": "user", "content": content})
+                await connection.response.create()
+                await heard.until(connection, "response.done")
+        in_order(heard.events)
+        talks = gemini.talks[:3]  # after its last turn it may have gone on once more
+        assert [talk.setup["systemInstruction"] for talk in talks] == [{"parts": [{"text": "Be kind."}]}] * 3
+        assert all(talk.code != 1007 for talk in talks), [talk.reason for talk in talks]
+        history = [turn for said in talks[2].got("clientContent") for turn in said.get("turns", ())]
+        assert [turn["role"] for turn in history] == ["user", "model", "user", "model", "user"]
+        assert history[1]["parts"] == [{"text": "one two three four five"}]

@@ -24,7 +24,6 @@ it is an error instead.
 the end that knows the protocol, which refuses it as the original does.
 """
 
-import re
 from collections.abc import Callable
 from typing import Any, Literal, TypeAlias
 
@@ -196,13 +195,12 @@ def refusal(
 
 
 _URL_SAFE = str.maketrans("-_", "+/")
-_SAFE = re.compile(r"[-_]")
 
 
 def standard_base64(data: object) -> object:
     """Base64 of either alphabet, padded or not, in the standard one; what is no string is left as it is."""
     if not isinstance(data, str):
         return data
-    if _SAFE.search(data):
+    if "-" in data or "_" in data:
         data = data.translate(_URL_SAFE)
     return data + "=" * (-len(data) % 4) if len(data) % 4 else data

@@ -93,7 +93,7 @@ class Table(Struct, frozen=True):
 
 
 def _under(note: Note, name: str) -> Note:
-    return lambda below: note(f"{name}.{below}" if below else name)
+    return lambda below: note(name + below if below[:1] in ("", "[") else f"{name}.{below}")
 
 
 def get(ga: Event, path: str) -> Any:
@@ -202,9 +202,9 @@ def each(convert: Convert) -> Convert:
             return value
         kept = []
         for i, one in enumerate(value):
-            said = convert(one, _under(note, str(i)))
+            said = convert(one, _under(note, f"[{i}]"))
             if said is LOST:
-                note(str(i))
+                note(f"[{i}]")
             else:
                 kept.append(said)
         return kept
