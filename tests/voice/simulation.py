@@ -272,6 +272,7 @@ class Simulation:
 
     def _tick(self) -> None:
         self.dialogue.tick(self.now)
+        assert self.dialogue.over or self.dialogue.wake(self.now) > self.now  # else it would never rest
 
     # the end
 

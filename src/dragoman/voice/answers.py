@@ -76,6 +76,7 @@ class Answers:
         self._audible = audible
         self._runs: dict[str, Run] = {}
         self._now = 0.0
+        self._full = False  # the client has been sent as much as is good for it
         self._sounds = False
         self._sounding: str | None = None  # the response that was heard last
 
@@ -197,9 +198,7 @@ class Answers:
 
     def _make(self, plan: Plan, turn: Turn) -> Run:
         outward = Outward(wire(plan.params.format), SPOKEN)
-        response = Response(
-            self._new_id("resp"), plan.params, new_id=self._new_id, encode=outward.feed, room=self._room
-        )
+        response = Response(self._new_id("resp"), plan.params, new_id=self._new_id, outward=outward, room=self._room)
         run = Run(response=response, plan=plan, turn=turn)
         self._runs[run.id] = run
         return run
@@ -327,12 +326,9 @@ class Answers:
 
     def wake(self, now: float) -> float | None:
         """When `go_on` is due; None: no time matters."""
-        lead = self.playback.lead(now)
-        if lead <= 0:
-            return None
-        if lead > LEAD_MS:
-            return now + (lead - LEAD_MS) / 1000 + 0.01
-        return self.playback.ends(now) + 0.001 if self._sounds else None
+        if not self.hushed and any(run.response.waits for run in self._runs.values()):
+            return now + max(0.0, self.playback.lead(now) - LEAD_MS * 0.9) / 1000
+        return self.playback.ends(now) if self._sounds and self.active is None else None
 
     def close(self) -> None:
         """The session is over."""
@@ -402,7 +398,12 @@ class Answers:
         self._emit(orders.Send(told))
 
     def _room(self) -> bool:
-        return not self.hushed and self.playback.lead(self._now) < LEAD_MS
+        """Whether more may be said. A client that has had enough is sent the next when a tenth of it is played."""
+        if self.playback.lead(self._now) >= LEAD_MS:
+            self._full = True
+        elif self.playback.lead(self._now) <= LEAD_MS * 0.9 + 1.0:
+            self._full = False
+        return not self.hushed and not self._full
 
 
 def _has_text(said: PartDelta | PartStart) -> bool:

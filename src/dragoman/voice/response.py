@@ -41,6 +41,7 @@ from dragoman.voice import items
 from dragoman.voice.clauses import Clauses
 from dragoman.voice.engine import SPOKEN, Sound
 from dragoman.voice.events import JSON, event
+from dragoman.voice.pcm import Outward
 from dragoman.voice.playback import Alignment
 from dragoman.voice.session import Format, MaxTokens, Modality
 from dragoman.voice.speakable import Speakable
@@ -136,12 +137,12 @@ class _Speech:
 class Response:
     """One response. Every method returns what is to be done, in order.
 
-    `encode` makes of sound at `SPOKEN` what goes over the wire. `room` says whether more may be said now: a client is
+    `outward` makes of sound at `SPOKEN` what goes over the wire. `room` says whether more may be said now: a client is
     sent no more than it can use soon. `on_item` is told of every item as it is opened and as it is completed.
     """
 
     def __init__(
-        self, response_id: str, params: Params, *, new_id: Callable[[str], str], encode: Callable[[bytes], bytes],
+        self, response_id: str, params: Params, *, new_id: Callable[[str], str], outward: Outward,
         room: Callable[[], bool],
     ) -> None:  # fmt: skip
         self.id = response_id
@@ -154,7 +155,7 @@ class Response:
         self.input_audio_ms = 0.0  # how much of the speech it answers has not been counted yet
         self.first_clause = False  # a clause has been handed to the speaker
         self._new_id = new_id
-        self._encode = encode
+        self._outward = outward
         self._room = room
         self._do: list[Do] = []
         self._sequence = Sequence()
@@ -167,9 +168,16 @@ class Response:
     def open(self) -> bool:
         return self.state != "done"
 
+    @property
+    def waits(self) -> bool:
+        """There is more to be said, and nothing is being said: `go_on` when there is room."""
+        speech = self._speech
+        return speech is not None and speech.saying is None and bool(speech.waiting)
+
     def begin(self) -> list[Do]:
-        """The client is told that it exists."""
-        self._tell("response.created", response=self.shown())
+        """The client is told that it exists: as it begins, however far it has come meanwhile."""
+        opening: JSON = {"status": "in_progress", "status_details": None, "output": [], "usage": None}
+        self._tell("response.created", response={**self.shown(), **opening})
         self._tell("rate_limits.updated", rate_limits=[])
         return self._done()
 
@@ -194,7 +202,7 @@ class Response:
         share = min(1.0, sound.spoken / spoken) if spoken else 1.0
         speech.alignment.mark(ms, begin + round(share * length))
         if sound.pcm:
-            delta = base64.b64encode(self._encode(sound.pcm)).decode()
+            delta = base64.b64encode(self._outward.feed(sound.pcm)).decode()
             self._do.append(Tell(event("response.output_audio.delta", **self._at(), delta=delta), ms))
         return self._done()
 
@@ -411,6 +419,8 @@ class Response:
         at = self._at()
         if content["type"] == "output_audio":
             transcript = content["transcript"]
+            if rest := self._outward.finish():
+                self._tell("response.output_audio.delta", **at, delta=base64.b64encode(rest).decode())
             self._tell("response.output_audio.done", **at)
             self._tell("response.output_audio_transcript.done", **at, transcript=transcript)
             self._tell("response.content_part.done", **at, part={"type": "audio", "transcript": transcript})
