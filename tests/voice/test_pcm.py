@@ -1,5 +1,6 @@
 """Sound as bytes."""
 
+import itertools
 import math
 import struct
 
@@ -80,7 +81,7 @@ def test_it_does_not_matter_where_a_stream_is_cut(rates: tuple[int, int], cuts: 
     expected = whole.feed(sound) + whole.finish()
     pieces = Resampler(*rates)
     edges = [0, *sorted(min(2 * cut, len(sound)) for cut in cuts), len(sound)]
-    made = b"".join(pieces.feed(sound[a:b]) for a, b in zip(edges, edges[1:], strict=False)) + pieces.finish()
+    made = b"".join(pieces.feed(sound[a:b]) for a, b in itertools.pairwise(edges)) + pieces.finish()
     assert made == expected
 
 
