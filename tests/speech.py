@@ -2,7 +2,7 @@
 
 | what | whose voice | from |
 |---|---|---|
-| `recordings()` | six people | Debian's `pocketsphinx-testdata`; without it a test is skipped, or fails (CI) |
+| `recordings()` | six people | Debian's `pocketsphinx-testdata`; where CI is set, it must be there |
 | `beckett()`, `two_cities()` | two people | the `moonshine-voice` wheel |
 | `spoken(text)` | the embedded voice's, so where it ends is known | `hibari-tts` |
 

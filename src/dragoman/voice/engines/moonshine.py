@@ -30,11 +30,12 @@ TOKENS = "tokenizer.bin", "6884b35fd6377d4c4d32336a0bc152f36b64d1e45b6503683cdc2
 LAYERS, HEADS, WIDTH = 6, 8, 36
 SIDES = "decoder", "encoder"
 SHORTEST = HEARD // 4  # samples; less is padded with silence
-LEAST_SILENCE, MOST_SILENCE = HEARD // 4, HEARD // 2  # samples behind the last that is not quiet
+LEAST_SILENCE, MOST_SILENCE = HEARD // 5, HEARD // 2  # samples behind the last that is not quiet
 QUIET = 40.0  # dB below the loudest block
 BLOCK = HEARD // 50  # samples in which loudness is told
 DEEPEST = 25.0  # dB below the loudest block: what else is speech
 LEVEL, STRONGEST = -23.0, 40.0  # dBFS of speech; dB of gain at most
+ENOUGH = 2.3  # how much less likely than another token the end may be, after a sentence: log of 10
 NOTHING, UNSURE = "You", 0.6  # of 165 clips of speech, none is below 0.71
 TOKENS_A_SECOND = 6.5  # the fastest speech; the model's authors' own bound
 NEAR = 4  # tokens of a draft among which one that came instead is looked for
@@ -57,6 +58,7 @@ class Moonshine:
         self._encoder, self._decoder, self._entries = encoder, decoder, entries
         caches = [f"{layer}.{side}.{part}" for layer in range(LAYERS) for side in SIDES for part in ("key", "value")]
         self._past = [f"past_key_values.{name}" for name in caches]
+        self._closing = {token for token, entry in enumerate(entries) if entry.endswith((b".", b"?", b"!"))}
         self._growing = [name for name in self._past if ".decoder." in name]
 
     def transcribe(self, heard: Float32, draft: Sequence[int] = ()) -> Written:
@@ -87,11 +89,11 @@ class Moonshine:
         while True:
             given["input_ids"] = np.array([[last, *ahead]], np.int64)
             logits, *caches = self._decoder.run(["logits", *map(_present, wanted)], given)
-            best = logits[0].argmax(-1)
+            best = self._best(logits[0], [last, *ahead])
             right = next((at for at, token in enumerate(ahead) if best[at] != token), len(ahead))
             chances += [_chance(logits[0, at], best[at]) for at in range(right + 1)]
             tokens += ahead[:right]
-            last = int(best[right])
+            last = best[right]
             if last == END or len(tokens) >= limit or _loops(tokens):
                 break
             given |= zip(wanted, caches, strict=True)
@@ -104,10 +106,19 @@ class Moonshine:
         tokens = _without_loop(tokens)
         return _judged(tokens, text_of(tokens, self._entries), float(np.mean(chances)))
 
+    def _best(self, logits: Float32, after: Sequence[int]) -> list[int]:
+        """What follows each token of `after`. Where a sentence has ended, and that may be all, it is: otherwise the
+        model likes to thank for silence. (Of 165 human clips, none goes on where the end is a twentieth as likely.)"""
+        most, ends = logits.max(-1), logits[:, END]
+        return [
+            END if token in self._closing and end > top - ENOUGH else int(row.argmax())
+            for token, row, top, end in zip(after, logits, most, ends, strict=True)
+        ]
+
 
 def _prepared(heard: Float32) -> Float32:
     """At an even level, with some silence behind it, neither more nor less than the model likes. On 165 human clips
-    that takes the word error rate from 4.9 to 3.5 %."""
+    that takes the word error rate from 4.9 to below 4 %."""
     import numpy as np
 
     blocks = heard[: len(heard) // BLOCK * BLOCK].reshape(-1, BLOCK)
