@@ -50,7 +50,7 @@ def gateway() -> Iterator[GatewayProcess]:
     with talk(Talker(reply=hush(0.2) + tone(2))) as server:
         home = server.url.replace("ws:", "http:").removesuffix("/realtime")
         account = {"name": "a", "provider": "openai", "key": "sk-fake", "base_url": home}
-        with GatewayProcess(accounts=[account]).start() as running:
+        with GatewayProcess(accounts=[account]) as running:
             yield running
 
 
