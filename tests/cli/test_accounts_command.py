@@ -156,6 +156,51 @@ def test_drain_says_how_many_calls_are_left(home: Path, run: Run, gateway: Gatew
     assert accounts(home)["a"].state == "draining"
 
 
+class Looks:
+    """A gateway that answers each look with the next of what it has under way, on a clock that only waiting moves."""
+
+    def __init__(self, gateway: Gateway, monkeypatch: pytest.MonkeyPatch, seen: list[dict[str, Any]], workers: int):
+        self._gateway, self._seen, self._workers, self.now = gateway, iter(seen), workers, 0.0
+        monkeypatch.setattr("dragoman.cli.accounts.time.monotonic", lambda: self.now)
+        monkeypatch.setattr("dragoman.cli.accounts.time.sleep", self.wait)
+        self.wait(0.0)
+
+    def wait(self, seconds: float) -> None:
+        self.now += seconds
+        each = LIVE | {"serving": False} | next(self._seen, {"in_flight": 0})
+        self._gateway.answers["GET", "/dragoman/v1/accounts"] = (
+            200,
+            {"accounts": [each], "waiting": 0, "workers": self._workers},
+        )
+
+
+def test_drain_waits_until_no_call_is_left(
+    home: Path, run: Run, gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = [{"in_flight": 3}, {"in_flight": 0, "serving": True}, {"in_flight": 1}, {"in_flight": 0}]
+    looks = Looks(gateway, monkeypatch, seen, workers=1)
+    status, out, _ = run("accounts", "drain", "a", "--wait", "--url", gateway.url)
+    assert (status, looks.now) == (0, 0.75) and "No calls are under way" in out
+    assert accounts(home)["a"].state == "draining"
+
+
+def test_drain_waits_for_each_of_several_workers_to_say_so(
+    home: Path, run: Run, gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = [{"in_flight": 0}] * 4 + [{"in_flight": 2}] * 4  # one that had not heard of it yet
+    looks = Looks(gateway, monkeypatch, seen, workers=2)
+    assert run("accounts", "drain", "a", "--wait", "--url", gateway.url).status == 0
+    assert looks.now > 1.75 + 3.0
+
+
+def test_drain_waits_no_longer_than_it_is_told(
+    home: Path, run: Run, gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Looks(gateway, monkeypatch, [{"in_flight": 2}] * 99, workers=1)
+    status, out, _ = run("accounts", "drain", "a", "--wait", "--timeout", "5", "--json", "--url", gateway.url)
+    assert (status, json.loads(out)["in_flight"]) == (1, 2)
+
+
 def test_an_account_is_added_rekeyed_and_removed(home: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     (home / "key").write_text("sk-from-a-file-0123456\n")
     words = ("--provider", "openai", "--key", "file:key", "--set", "weight=3", "--set", 'models=["x"]')

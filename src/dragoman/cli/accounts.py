@@ -4,7 +4,9 @@ Changes go to the layer over the config, in the state directory: they hold with 
 that runs takes them up within a second. What only a running gateway knows is asked of it.
 """
 
+import math
 import sys
+import time
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from dragoman.accounts import overlay
 
 Edit: TypeAlias = "Callable[[overlay.Layer, config.Config], overlay.Layer]"
+_LOOK = 0.25  # seconds between two looks at what is under way
+_HEARD = 3.0  # seconds after which all workers have taken up a change and said so
 app = typer.Typer(help="The accounts: how they do, and what is changed of them at run time.")
 Name: TypeAlias = Annotated[str, typer.Argument(metavar="NAME", help="The account's name.")]
 Url: TypeAlias = Annotated[
@@ -102,9 +106,26 @@ def enable(name: Name, as_json: AsJson = False, url: Url = None, config_file: Co
 
 
 @app.command()
-def drain(name: Name, as_json: AsJson = False, url: Url = None, config_file: ConfigFile = None) -> None:
+def drain(
+    name: Name,
+    *,
+    wait: Annotated[bool, typer.Option("--wait", help="Until no call is under way there.")] = False,
+    timeout: Annotated[
+        float | None, typer.Option("--timeout", metavar="SECONDS", help="Wait no longer; status 1 if calls are left.")
+    ] = None,
+    as_json: AsJson = False,
+    url: Url = None,
+    config_file: ConfigFile = None,
+) -> None:
     """Send nothing new to an account that is to go, and say how many calls are left."""
-    _switch(name, "draining", as_json, url, config_file)
+    if not wait:
+        _switch(name, "draining", as_json, url, config_file)
+        return
+    _put(name, "draining", config_file)
+    left = _wait_until_idle(Running(settings(config_file), url), name, math.inf if timeout is None else timeout)
+    said = f"No calls are under way at {name}." if not left else f"Calls still under way at {name}: {left}."
+    _say(as_json, {"name": name, "state": "draining", "in_flight": left}, said)
+    raise typer.Exit(1 if left else 0)
 
 
 @app.command()
@@ -166,7 +187,36 @@ def remove(name: Name, as_json: AsJson = False, config_file: ConfigFile = None) 
     _say(as_json, {"name": name, "removed": True}, f"{name} is removed.")
 
 
+def _wait_until_idle(running: Running, name: str, patience: float) -> int:
+    """Seconds of `patience` at most; how many calls are left then. Of several workers, each takes a second to hear of
+    the change, and another to say what it does: none of them may have a call for longer than that."""
+    began = calm_since = time.monotonic()
+    while True:
+        answer = running.ask("GET", "/dragoman/v1/accounts")
+        if answer is None:
+            return 0  # nobody is there who could make calls
+        found = next((each for each in answer["accounts"] if each["name"] == name), None)
+        left = found["in_flight"] if found is not None else 0
+        now = time.monotonic()
+        if left or (found is not None and found["serving"]):
+            calm_since = now
+        elif answer["workers"] == 1 or now - calm_since > _HEARD:
+            return 0
+        if now - began >= patience:
+            return left
+        time.sleep(_LOOK)
+
+
 def _switch(name: str, state: str, as_json: bool, url: str | None, config_file: Path | None) -> None:
+    _put(name, state, config_file)
+    left = None
+    if state != "serving" and (answer := _live_or_not(settings(config_file), url)[0]):
+        left = next((each["in_flight"] for each in answer["accounts"] if each["name"] == name), 0)
+    under_way = "" if left is None else f" Calls under way: {left}."
+    _say(as_json, {"name": name, "state": state, "in_flight": left}, f"{name} is {state}.{under_way}")
+
+
+def _put(name: str, state: str, config_file: Path | None) -> None:
     from dragoman.accounts import overlay
 
     def edit(layer: overlay.Layer, known: config.Config) -> overlay.Layer:
@@ -174,11 +224,6 @@ def _switch(name: str, state: str, as_json: bool, url: str | None, config_file: 
         return overlay.patch(layer, name, {"state": state})
 
     _change(config_file, edit)
-    left = None
-    if state != "serving" and (answer := _live_or_not(settings(config_file), url)[0]):
-        left = next((each["in_flight"] for each in answer["accounts"] if each["name"] == name), 0)
-    under_way = "" if left is None else f" Calls under way: {left}."
-    _say(as_json, {"name": name, "state": state, "in_flight": left}, f"{name} is {state}.{under_way}")
 
 
 def _live_or_not(found: config.Config, url: str | None) -> tuple[dict[str, Any] | None, str]:
