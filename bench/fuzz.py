@@ -918,6 +918,8 @@ class _NoMetrics:
     def text(self, *_: object) -> bytes:
         return b""
 
+    def spoke(self, *_: object) -> None: ...
+
 
 def _rest(gateway: Gateway, rows: list[Row]) -> None:
     """Failures rest accounts; the next request shall find them fresh."""

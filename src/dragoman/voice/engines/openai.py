@@ -13,7 +13,7 @@ Speech): Groq's voices come as WAV files at 48 kHz.
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -151,7 +151,7 @@ def _object(data: bytes) -> dict[str, Any]:
 def speaker(calls: Calls, model: str, provider: str) -> HttpSpeaker:
     older = model.startswith("tts-1")
     groq = provider == "groq"
-    comes = "wav" if groq else "sse" if provider == "openai" and not older else "pcm"
+    comes: Literal["pcm", "wav", "sse"] = "wav" if groq else "sse" if provider == "openai" and not older else "pcm"
 
     def ask(text: str, voice: str, speed: float) -> Asked:
         body: dict[str, object] = {
