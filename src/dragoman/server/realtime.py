@@ -333,7 +333,11 @@ class Relayed:
 
     def _as_line(self, opened: Opened) -> Line:
         lasts = opened.place.lasts
-        codec = None if self._direct else bridges.upstream_codec(opened.place.spoken, opened.seat.target.model)
+        codec = (
+            None
+            if self._direct
+            else bridges.upstream_codec(opened.place.spoken, opened.place.model or opened.seat.target.model)
+        )
         self._codecs.append(codec)
         return Line(
             end=End(opened.socket, codec, opened.first),
