@@ -270,3 +270,40 @@ async def test_a_session_goes_on_when_gemini_goes_away(tmp_path: Path, gemini: G
         roles = [turn["role"] for turn in history] + ["user"] * len(written)
         assert roles == ["user", "model", "user", "model", "user"]
         assert history[1]["parts"] == [{"text": "one two three four five"}]
+
+
+async def test_a_client_that_asks_hears_what_its_provider_cannot_take(tmp_path: Path, gemini: GeminiLiveFake) -> None:
+    async with gate(tmp_path, [gemini_account(gemini)]) as running:
+        connect = openai_client(running).realtime.connect(
+            model="gemini/gemini-3.8-live", extra_query={"dragoman_turns": 1}
+        )
+        async with connect as connection:
+            await connection.session.update(session={"type": "realtime", "audio": {"output": {"voice": "alloy"}}})
+            told = [(await connection.recv()).to_dict() for _ in range(2)]
+        assert [event["type"] for event in told] == ["session.created", "dragoman.lossy"]
+        assert told[1]["fields"] == ["session.audio.output.voice"]
+
+
+async def test_a_strict_client_gets_an_error_for_it(tmp_path: Path, gemini: GeminiLiveFake) -> None:
+    async with gate(tmp_path, [gemini_account(gemini)]) as running:
+        client = openai_client(running)
+        headers = {"x-dragoman-strict": "1"}
+        async with client.realtime.connect(model="gemini/gemini-3.8-live", extra_headers=headers) as connection:
+            await connection.session.update(session={"type": "realtime", "audio": {"output": {"voice": "alloy"}}})
+            told = [(await connection.recv()).to_dict() for _ in range(2)]
+        assert_valid_server_event(told[1])
+        assert told[1]["error"]["code"] == "unsupported_parameter"
+        assert told[1]["error"]["param"] == "session.audio.output.voice"
+
+
+async def test_what_gemini_refuses_closes_the_client_s_session_with_its_reason(
+    tmp_path: Path, fake: RealtimeFake
+) -> None:
+    async with gate(tmp_path, [openai_account(fake)], tls=server_tls()) as running:
+        connect = gemini_client(running).aio.live.connect(
+            model="openai/gpt-realtime", config={"response_modalities": ["AUDIO"]}
+        )
+        async with connect as session:
+            await session._ws.send('{"realtimeInput": {"smell": "roses"}}')
+            with pytest.raises(Exception, match=r"1007.*smell"):
+                await session._receive()
