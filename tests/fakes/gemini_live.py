@@ -1,8 +1,9 @@
 """Gemini Live, strict: every message is held to the SDK's types, and what is wrong closes the socket, as there.
 
 It hears speech where the sound is not all zeros, says its `answer` word by word (each word one piece of sound, and one
-of the transcript), and calls the functions of `calls`, one an answer, before it says anything. `pause`: waits between
-the words. `go_away`: tells with its answer that it will close soon.
+of the transcript), and calls the functions of `calls`, one an answer, before it says anything. Models of the third
+generation take history at the beginning alone, and answer nothing but realtime input. `pause`: waits between the words.
+`go_away`: tells with its answer that it will close soon.
 """
 
 import asyncio
@@ -10,6 +11,7 @@ import base64
 import contextlib
 import itertools
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Self
@@ -98,6 +100,8 @@ class _Session:
         self.speaking = False
         self.quiet_ms = 0.0
         self.by_hand = False
+        self.generation = 2
+        self.talking = False  # something was said in real time
         self.pending: set[str] = set()  # calls that wait for their results
 
     async def run(self) -> None:
@@ -123,6 +127,12 @@ class _Session:
             raise Wrong((kind,), "value", "one setup, first")
         if kind != "setup" and not self.talk.sent:
             raise Wrong((kind,), "value", "nothing before setupComplete")
+        content = message.get("clientContent", {})
+        turns = content.get("turns") or [{"role": "user"}]
+        if self.generation < 3 and turns[-1].get("role") == "model":
+            raise Wrong((kind, "turns"), "value", "a turn of the user at the end")
+        if self.generation >= 3 and content.get("turns") and self.talking:
+            raise Wrong((kind,), "value", "no history in the midst of a conversation")
         sound = message.get("realtimeInput", {}).get("audio")
         if sound is not None and not sound["mimeType"].startswith("audio/pcm"):
             raise Wrong(("realtimeInput", "audio", "mimeType"), "value", "audio/pcm")
@@ -140,14 +150,18 @@ class _Session:
         match kind:
             case "setup":
                 self.talk.setup = said
+                named = re.search(r"gemini-(?:[a-z]+-)*(\d+)", said["model"])
+                self.generation = int(named[1]) if named else 2
                 detection = said.get("realtimeInputConfig", {}).get("automaticActivityDetection", {})
                 self.by_hand = bool(detection.get("disabled"))
                 await self.say({"setupComplete": {}})
             case "clientContent":
-                await self.interrupt()
-                if said.get("turnComplete"):
-                    self.reply(spoken=False)
+                if self.generation < 3:
+                    await self.interrupt()
+                    if said.get("turnComplete"):
+                        self.reply(spoken=False)
             case "realtimeInput":
+                self.talking = True
                 await self.input(said)
             case "toolResponse":
                 self.pending -= {response["id"] for response in said["functionResponses"]}

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import ssl
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -142,9 +143,15 @@ async def _forever() -> None:
 
 
 @pytest.fixture
-def gemini() -> Any:
+def gemini() -> Iterator[GeminiLiveFake]:
     with GeminiLiveFake() as running:
         yield running
+
+
+@pytest.fixture(params=["gemini-live-2.5-flash", "gemini-3.1-flash-live-preview", "gemini-3.8-live"])
+def live(request: pytest.FixtureRequest) -> str:
+    """One of each generation that wants to be spoken to in its own way."""
+    return str(request.param)
 
 
 class Heard:
@@ -178,10 +185,10 @@ SESSION = {
 }
 
 
-async def test_an_openai_client_talks_to_gemini(tmp_path: Path, gemini: GeminiLiveFake) -> None:
+async def test_an_openai_client_talks_to_gemini(tmp_path: Path, gemini: GeminiLiveFake, live: str) -> None:
     async with gate(tmp_path, [gemini_account(gemini)]) as running:
         heard = Heard()
-        async with openai_client(running).realtime.connect(model="gemini/gemini-live-2.5") as connection:
+        async with openai_client(running).realtime.connect(model=f"gemini/{live}") as connection:
             await heard.until(connection, "session.created")
             await connection.session.update(session=SESSION)
             await heard.until(connection, "session.updated")
@@ -196,16 +203,18 @@ async def test_an_openai_client_talks_to_gemini(tmp_path: Path, gemini: GeminiLi
         assert transcripts == ["what was said"]
         (talk,) = gemini.talks
         assert talk.key == "g-fake"
-        assert talk.setup["model"] == "models/gemini-live-2.5"
+        assert talk.setup["model"] == f"models/{live}"
         assert talk.setup["systemInstruction"] == {"parts": [{"text": "Be kind."}]}
         assert running.rows[-1].input == 100
 
 
-async def test_an_openai_client_has_its_function_called_by_gemini(tmp_path: Path, gemini: GeminiLiveFake) -> None:
+async def test_an_openai_client_has_its_function_called_by_gemini(
+    tmp_path: Path, gemini: GeminiLiveFake, live: str
+) -> None:
     gemini.calls.append(("weather", {"city": "Ulm"}))
     async with gate(tmp_path, [gemini_account(gemini)]) as running:
         heard = Heard()
-        async with openai_client(running).realtime.connect(model="gemini/gemini-live-2.5") as connection:
+        async with openai_client(running).realtime.connect(model=f"gemini/{live}") as connection:
             await connection.session.update(session=SESSION)
             content = [{"type": "input_text", "text": "How is the weather?"}]
             await connection.conversation.item.create(item={"type": "message", "role": "user", "content": content})
@@ -224,11 +233,11 @@ async def test_an_openai_client_has_its_function_called_by_gemini(tmp_path: Path
         assert gemini.talks[0].code != 1007, gemini.talks[0].reason
 
 
-async def test_an_openai_client_that_breaks_in_stops_gemini(tmp_path: Path, gemini: GeminiLiveFake) -> None:
+async def test_an_openai_client_that_breaks_in_stops_gemini(tmp_path: Path, gemini: GeminiLiveFake, live: str) -> None:
     gemini.pause = lambda: asyncio.wait_for(_forever(), 10)
     async with gate(tmp_path, [gemini_account(gemini)]) as running:
         heard = Heard()
-        async with openai_client(running).realtime.connect(model="gemini/gemini-live-2.5") as connection:
+        async with openai_client(running).realtime.connect(model=f"gemini/{live}") as connection:
             await connection.session.update(session=SESSION)
             await connection.response.create()
             await heard.until(connection, "response.output_audio.delta")
@@ -241,11 +250,11 @@ async def test_an_openai_client_that_breaks_in_stops_gemini(tmp_path: Path, gemi
         assert kinds.index("input_audio_buffer.speech_started") < kinds.index("response.done")
 
 
-async def test_a_session_goes_on_when_gemini_goes_away(tmp_path: Path, gemini: GeminiLiveFake) -> None:
+async def test_a_session_goes_on_when_gemini_goes_away(tmp_path: Path, gemini: GeminiLiveFake, live: str) -> None:
     gemini.go_away = True
     async with gate(tmp_path, [gemini_account(gemini)]) as running:
         heard = Heard()
-        async with openai_client(running).realtime.connect(model="gemini/gemini-live-2.5") as connection:
+        async with openai_client(running).realtime.connect(model=f"gemini/{live}") as connection:
             await connection.session.update(session=SESSION)
             for _ in range(3):
                 content = [{"type": "input_text", "text": "Go on."}]
@@ -257,5 +266,44 @@ async def test_a_session_goes_on_when_gemini_goes_away(tmp_path: Path, gemini: G
         assert [talk.setup["systemInstruction"] for talk in talks] == [{"parts": [{"text": "Be kind."}]}] * 3
         assert all(talk.code != 1007 for talk in talks), [talk.reason for talk in talks]
         history = [turn for said in talks[2].got("clientContent") for turn in said.get("turns", ())]
-        assert [turn["role"] for turn in history] == ["user", "model", "user", "model", "user"]
+        written = [said["text"] for said in talks[2].got("realtimeInput")]
+        roles = [turn["role"] for turn in history] + ["user"] * len(written)
+        assert roles == ["user", "model", "user", "model", "user"]
         assert history[1]["parts"] == [{"text": "one two three four five"}]
+
+
+async def test_a_client_that_asks_hears_what_its_provider_cannot_take(tmp_path: Path, gemini: GeminiLiveFake) -> None:
+    async with gate(tmp_path, [gemini_account(gemini)]) as running:
+        connect = openai_client(running).realtime.connect(
+            model="gemini/gemini-3.8-live", extra_query={"dragoman_turns": 1}
+        )
+        async with connect as connection:
+            await connection.session.update(session={"type": "realtime", "audio": {"output": {"voice": "alloy"}}})
+            told = [(await connection.recv()).to_dict() for _ in range(2)]
+        assert [event["type"] for event in told] == ["session.created", "dragoman.lossy"]
+        assert told[1]["fields"] == ["session.audio.output.voice"]
+
+
+async def test_a_strict_client_gets_an_error_for_it(tmp_path: Path, gemini: GeminiLiveFake) -> None:
+    async with gate(tmp_path, [gemini_account(gemini)]) as running:
+        client = openai_client(running)
+        headers = {"x-dragoman-strict": "1"}
+        async with client.realtime.connect(model="gemini/gemini-3.8-live", extra_headers=headers) as connection:
+            await connection.session.update(session={"type": "realtime", "audio": {"output": {"voice": "alloy"}}})
+            told = [(await connection.recv()).to_dict() for _ in range(2)]
+        assert_valid_server_event(told[1])
+        assert told[1]["error"]["code"] == "unsupported_parameter"
+        assert told[1]["error"]["param"] == "session.audio.output.voice"
+
+
+async def test_what_gemini_refuses_closes_the_client_s_session_with_its_reason(
+    tmp_path: Path, fake: RealtimeFake
+) -> None:
+    async with gate(tmp_path, [openai_account(fake)], tls=server_tls()) as running:
+        connect = gemini_client(running).aio.live.connect(
+            model="openai/gpt-realtime", config={"response_modalities": ["AUDIO"]}
+        )
+        async with connect as session:
+            await session._ws.send('{"realtimeInput": {"smell": "roses"}}')
+            with pytest.raises(Exception, match=r"1007.*smell"):
+                await session._receive()

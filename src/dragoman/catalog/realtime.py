@@ -33,11 +33,13 @@ _VERTEX = "/ws/google.cloud.aiplatform.v1beta1.LlmBidiService/BidiGenerateConten
 
 
 class Place(Struct, frozen=True):
-    """Where a session is opened. `spoken`: the dialect; `lasts`: seconds, where the provider has a rule."""
+    """Where a session is opened. `spoken`: the dialect; `lasts`: seconds, where the provider has a rule; `model`: its
+    name in messages, where that is another than the target's."""
 
     endpoint: Endpoint
     spoken: str
     lasts: float | None = None
+    model: str | None = None
 
 
 def is_realtime(model: Model) -> bool:
@@ -87,9 +89,13 @@ def locate(provider: Provider, account: config.Account, model: str, *, transcrip
             base = base.removesuffix("/v1beta").removesuffix("/v1alpha").removesuffix("/v1")
             return Place(_endpoint(account, base, _GEMINI, ""), "gemini")
         case "vertex":
+            if not account.project:
+                raise config.ConfigError(f'account "{account.name}": project is required: the Google Cloud project')
             region = account.region or "us-central1"
             base = base or f"https://{region}-aiplatform.googleapis.com"
-            return Place(_endpoint(account, base.removesuffix("/v1").removesuffix("/v1beta1"), _VERTEX, ""), "gemini")
+            endpoint = _endpoint(account, base.removesuffix("/v1").removesuffix("/v1beta1"), _VERTEX, "")
+            owner = f"projects/{account.project}/locations/{region}/publishers/google"
+            return Place(endpoint, "gemini", model=f"{owner}/models/{model}")
     raise config.ConfigError(f'account "{account.name}": {provider.name} has no realtime sessions')
 
 

@@ -14,6 +14,7 @@ from dragoman.gateway.gateway import Gateway
 from dragoman.gateway.inside import Inside
 from dragoman.gateway.visit import Visit
 from dragoman.voice.codecs import ga
+from dragoman.voice.codecs.codec import Notices
 from dragoman.voice.engine import EngineError
 from dragoman.voice.engines import Engines, open_engines
 from dragoman.voice.events import JSON
@@ -81,7 +82,7 @@ class Piped:
 
 async def open_pipeline(
     gateway: Gateway, speech: Speech, visit: Visit, name: str, *, dialect: str, transcription: bool, turns: bool,
-    settings: JSON | None, observe: Callable[[Turn], None],
+    settings: JSON | None, observe: Callable[[Turn], None], notices: Notices = "off",
 ) -> Piped:  # fmt: skip
     """A session on the model `name` ("" where it only writes down what is said). `settings`: the configuration it
     begins with; `turns`: the client wants to be told of every turn. Raises `Failed`."""
@@ -105,4 +106,4 @@ async def open_pipeline(
     except Refused as refused:
         message = refused.error["message"]
         raise Failed(Failure(kind="bad_request", message=message, param=refused.error["param"])) from None
-    return Piped(pipeline, bridges.client_codec(dialect) or ga.Client(bridges.new_id))
+    return Piped(pipeline, bridges.client_codec(dialect, notices) or ga.Client(bridges.new_id))

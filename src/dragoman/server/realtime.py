@@ -246,6 +246,8 @@ class Sessions:
             failure = Failure(kind="internal", status=500, message="the gateway failed; its log has the details")
         finally:
             self._ends.discard(end)
+            if end.codec is not None and end.codec.lossy:
+                log.info("a session ignored %s", ", ".join(end.codec.lossy), extra={"request": visit.call.id})
             visit.end(None if failure is None else failure.kind)
         if failure is not None:
             await end.send(text(bridges.error_event(failure)))
@@ -297,6 +299,7 @@ async def open_session(
     return await open_pipeline(
         gateway, speech, opening.visit, model.name if model is not None else "", dialect=surface.dialect,
         transcription=surface.transcription, turns=surface.turns, settings=opening.settings, observe=observe,
+        notices=surface.notices,
     )  # fmt: skip
 
 
@@ -330,7 +333,11 @@ class Relayed:
 
     def _as_line(self, opened: Opened) -> Line:
         lasts = opened.place.lasts
-        codec = None if self._direct else bridges.upstream_codec(opened.place.spoken, opened.seat.target.model)
+        codec = (
+            None
+            if self._direct
+            else bridges.upstream_codec(opened.place.spoken, opened.place.model or opened.seat.target.model)
+        )
         self._codecs.append(codec)
         return Line(
             end=End(opened.socket, codec, opened.first),

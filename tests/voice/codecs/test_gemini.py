@@ -155,6 +155,13 @@ def test_what_is_said_during_a_reply_stops_it_and_is_answered_when_that_has_ende
     assert codec.echoes() == [{"type": "response.create"}]
 
 
+def test_a_blank_text_asks_for_a_reply_and_says_nothing():
+    codec, _ = begun()
+    blank = {"realtimeInput": {"text": " "}}
+    assert kinds(read(codec, blank)) == ["response.create"]
+    assert read(codec, blank) == []
+
+
 def test_activity_by_hand_is_committed_and_answered():
     codec, session = begun(realtimeInputConfig={"automaticActivityDetection": {"disabled": True}})
     assert session["audio"]["input"]["turn_detection"] is None
@@ -201,8 +208,8 @@ def test_an_update_of_the_context_changes_instructions_and_tools():
 class Session:
     """An upstream codec, and all that the client is told of it."""
 
-    def __init__(self, session=None, ready=True):
-        self.codec = gemini.Upstream(numbers(), "m")
+    def __init__(self, session=None, ready=True, model="gemini-2.5-flash-live"):
+        self.codec = gemini.Upstream(numbers(), model)
         self.events = self.codec.echoes()
         self.sent = []
         self.write({"type": "session.update", "session": {"type": "realtime", **(session or {})}})
@@ -237,10 +244,11 @@ class Session:
 
 def test_what_is_said_before_the_setup_is_done_waits_for_it():
     session = Session(ready=False)
-    assert session.write({"type": "conversation.item.create", "item": TEXT}) == []
+    session.write({"type": "conversation.item.create", "item": TEXT})
+    assert session.append() == []
     assert [next(iter(message)) for message in session.sent] == ["setup"]
     session.read({"setupComplete": {}})
-    assert [next(iter(message)) for message in session.sent] == ["setup", "clientContent"]
+    assert [next(iter(message)) for message in session.sent] == ["setup", "clientContent", "realtimeInput"]
 
 
 def test_a_client_that_begins_without_a_session_update_gets_a_setup_of_defaults():
@@ -305,7 +313,8 @@ def test_a_call_of_an_earlier_connection_is_history():
     output = {"type": "function_call_output", "call_id": "c1", "output": '{"sky": "grey"}'}
     for item in (call, output):
         session.write({"type": "conversation.item.create", "item": item})
-    (called,), (answered,) = [message["clientContent"]["turns"] for message in session.sent[1:]]
+    history, _ = session.append()
+    called, answered = history["clientContent"]["turns"]
     assert called["parts"][0]["functionCall"] == {"id": "c1", "name": "weather", "args": {"city": "Ulm"}}
     assert answered["parts"][0]["functionResponse"]["response"] == {"sky": "grey"}
 
@@ -387,14 +396,104 @@ def test_openai_s_voices_are_not_asked_of_gemini():
     assert session.codec.lossy == ["session.audio.output.voice", "session.audio.output.speed"]
 
 
-def test_the_end_of_a_connection_is_told_and_the_next_goes_on_with_its_handle():
-    session = Session()
-    session.read({"sessionResumptionUpdate": {"newHandle": "h1", "resumable": True}})
-    (leaving,) = session.codec.read('{"goAway": {"timeLeft": "12.5s"}}')
+def test_the_end_of_a_connection_is_told():
+    (leaving,) = Session().codec.read('{"goAway": {"timeLeft": "12.5s"}}')
     assert (leaving["type"], leaving["seconds"]) == ("dragoman.go_away", 12.5)
-    other = gemini.Upstream(numbers(), "m", session.codec.handle)
-    (setup,) = told(other.write({"type": "session.update", "session": {"type": "realtime"}}), "client")
-    assert setup["setup"]["sessionResumption"] == {"handle": "h1"}
+
+
+def item(role, text):
+    part = {"type": "output_text" if role == "assistant" else "input_text", "text": text}
+    return {"type": "conversation.item.create", "item": {"type": "message", "role": role, "content": [part]}}
+
+
+def turn(role, text):
+    return {"role": role, "parts": [{"text": text}]}
+
+
+def test_up_to_2_5_history_ends_with_the_user_and_a_reply_is_asked_for_with_it():
+    session = Session(model="gemini-2.5-flash-live")
+    session.write(item("user", "Hi"))
+    session.write(item("assistant", "Hello."))
+    history, _ = session.append()
+    assert history["clientContent"]["turns"] == [turn("user", "Hi"), turn("model", "Hello."), turn("user", " ")]
+    session.write(item("user", "Go on."))
+    assert session.write({"type": "response.create"}) == [
+        {"clientContent": {"turns": [turn("user", "Go on.")], "turnComplete": True}}
+    ]
+
+
+@pytest.mark.parametrize("model", ["gemini-3.1-flash-live-preview", "gemini-3.8-live"])
+def test_from_3_on_what_the_user_writes_is_input_like_any_other(model):
+    session = Session(model=model)
+    session.write(item("assistant", "Hello."))
+    session.write(item("user", "Go on."))
+    assert session.write({"type": "response.create"}) == [
+        {"clientContent": {"turns": [turn("model", "Hello.")], "turnComplete": False}},
+        {"realtimeInput": {"text": "Go on."}},
+    ]
+
+
+def test_before_3_8_no_history_is_told_once_the_conversation_has_begun():
+    session = Session(model="gemini-3.1-flash-live-preview")
+    session.append()
+    session.write(item("system", "The light is on."))
+    session.write(item("assistant", "I see."))
+    assert [next(iter(message)) for message in session.append()] == ["realtimeInput"]
+    session.write(item("user", "Well?"))
+    assert session.write({"type": "response.create"}) == [{"realtimeInput": {"text": "The light is on.\nWell?"}}]
+    assert session.codec.lossy == ["item.role", "item"]
+
+
+def test_from_3_8_on_it_is():
+    session = Session(model="gemini-3.8-live")
+    session.append()
+    session.write(item("assistant", "I see."))
+    assert [next(iter(message)) for message in session.append()] == ["clientContent", "realtimeInput"]
+    assert session.write({"type": "response.create"}) == [
+        {"clientContent": {"turnComplete": True}},
+        {"realtimeInput": {"text": " "}},
+    ]
+
+
+def test_from_3_on_nothing_stops_a_reply_so_its_rest_is_not_passed_on():
+    session = Session(model="gemini-3.8-live")
+    session.write({"type": "response.create"})
+    session.says("One ")
+    assert session.write({"type": "response.cancel"}) == []
+    session.says("two ")
+    session.read({"serverContent": {"turnComplete": True}})
+    in_order(session.events)
+    assert session.codec.lossy == ["response.cancel"]
+
+
+def test_functions_stop_the_reply_and_thinking_models_get_a_level():
+    tools = [{"type": "function", "name": "weather"}]
+    setups = [Session({"tools": tools}, model=model).sent[0]["setup"] for model in
+              ("gemini-2.5-flash-live", "gemini-3.8-live", "gemini-3.8-live-extended-thinking")]  # fmt: skip
+    declared = [setup["tools"][0]["functionDeclarations"][0].get("behavior") for setup in setups]
+    assert declared == [None, "BLOCKING", None]
+    assert [setup["generationConfig"].get("thinkingConfig") for setup in setups] == [
+        None, None, {"thinkingLevel": "LOW"}
+    ]  # fmt: skip
+
+
+def test_a_model_that_thinks_aside_has_ended_when_it_is_idle():
+    session = Session(model="gemini-3.8-live-extended-thinking")
+    session.write({"type": "response.create"})
+    session.says("Well, ")
+    session.read({"serverContent": {"turnComplete": True, "interactionStatus": "IN_PROGRESS"}})
+    session.says("yes.")
+    session.read({"serverContent": {"turnComplete": True, "interactionStatus": "IDLE"}})
+    in_order(session.events)
+    assert kinds(session.events).count("response.done") == 1
+
+
+def test_vertex_has_no_setting_for_history():
+    assert "historyConfig" in Session().sent[0]["setup"]
+    vertex = "projects/p/locations/l/publishers/google/models/gemini-live-2.5-flash"
+    setup = Session(model=vertex).sent[0]["setup"]
+    assert setup["model"] == vertex
+    assert "historyConfig" not in setup
 
 
 def test_thoughts_and_code_are_named_and_not_spoken():

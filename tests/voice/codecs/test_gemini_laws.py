@@ -69,8 +69,7 @@ def test_a_session_is_the_same_after_the_way_through_a_setup(session):
     (back,) = client.read(message)
     assert back == {"type": "session.update", "session": session}
     assert client.model == "m"
-    assert upstream.lossy == []
-    assert client.lossy == ["setup.sessionResumption"]
+    assert upstream.lossy == client.lossy == []
 
 
 def ready(session=None, names=""):
@@ -82,13 +81,19 @@ def ready(session=None, names=""):
     return upstream
 
 
+BLANK = [{"type": "input_text", "text": " "}]  # after the model's own turn
+
+
 @given(ITEM.filter(lambda item: item.get("role") != "system" and item.get("content") != []))
 def test_an_item_is_the_same_after_the_way_through_contents(item):
     upstream, client = ready(), gemini.Client(numbers())
     client.read('{"setup": {"model": "m"}}')
-    (message,) = upstream.write({"type": "conversation.item.create", "item": deepcopy(item)})
+    assert upstream.write({"type": "conversation.item.create", "item": deepcopy(item)}) == []
+    message, _ = upstream.write({"type": "input_audio_buffer.append", "audio": "AAA="})
     assert_valid_client_event(json.loads(message), "gemini")
     back = [event["item"] for event in client.read(message)]
+    if item.get("role") != "user":
+        back = [each for each in back if each.get("content") != BLANK]
     if item["type"] == "message":
         assert [part for each in back for part in each["content"]] == item["content"]
         assert {each["role"] for each in back} == {item["role"]}

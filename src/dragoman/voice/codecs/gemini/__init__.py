@@ -22,7 +22,6 @@
 | `usageMetadata` | `usage` of the response | `usage` |
 | `voiceActivity` | `speech_started`, `speech_stopped` | |
 | `goAway` | `dragoman.go_away`, which is not for clients | |
-| `sessionResumptionUpdate` | the codec's `handle`, with which another can go on | |
 | a closed socket, 1007 or 1011 and the reason | `error` | |
 
 What is emulated. For clients of Gemini: how much was heard of an interrupted reply, by the time that their own sound

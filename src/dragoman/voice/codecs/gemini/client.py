@@ -86,7 +86,7 @@ class Client(ClientCodec):
             if (blob := said.any(name)) is not None:
                 events += self._blob(fields(blob, said.at(name)))
         if (text := said.text("text")) is not None:
-            events += [_user([{"type": "input_text", "text": text}]), *self._reply(stop=True)]
+            events += self._written(text)
         if said.any("activityStart") is not None:
             events += self._stop()
         if said.any("activityEnd") is not None or (said.flag("audioStreamEnd") and self._speaking):
@@ -94,6 +94,12 @@ class Client(ClientCodec):
         for name in said.rest() or ():
             raise Malformed(f"realtimeInput.{name}", "no such field")
         return events
+
+    def _written(self, text: str) -> list[Event]:
+        """A blank says nothing: clients of Gemini 3 send one to be answered."""
+        if text.strip():
+            return [_user([{"type": "input_text", "text": text}]), *self._reply(stop=True)]
+        return [] if self._running or self._asked else self._reply(stop=False)
 
     def _blob(self, blob: Fields) -> list[Event]:
         rate = rate_of(blob.data.get("mimeType"))

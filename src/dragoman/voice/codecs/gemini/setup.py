@@ -26,6 +26,7 @@ from dragoman.dialects.gemini.names import camel, fields, keyed, listed
 from dragoman.dialects.gemini.schema import for_gemini, to_json_schema
 from dragoman.voice.codecs.codec import Event, Note
 from dragoman.voice.codecs.flat import put
+from dragoman.voice.codecs.gemini.history import version
 
 TRANSCRIBER = "gpt-4o-mini-transcribe"  # where OpenAI's API wants a name, and Gemini's has none
 
@@ -192,15 +193,17 @@ def _rest(said: Fields, note: Note, where: str) -> None:
 # --- written ---------------------------------------------------------------------------------------------------------
 
 
-def write_setup(session: Event, model: str, handle: str | None, note: Note) -> Event:
-    """The setup of a session. `handle`: of an earlier one that it goes on with."""
+def write_setup(session: Event, model: str, note: Note) -> Event:
+    """The setup of a session of `model`."""
     audio = session.get("audio") or {}
     heard, spoken = audio.get("input") or {}, audio.get("output") or {}
     setup: Event = {
         "model": model if "/" in model else f"models/{model}",
-        "generationConfig": _write_generation(session, spoken, note),
-        **write_context(session, note),
+        "generationConfig": _write_generation(session, spoken, model, note),
+        **write_context(session, model, note),
     }
+    if not model.startswith("projects/"):  # Vertex has no such field
+        setup["historyConfig"] = {"initialHistoryInClientContent": True}
     if hearing := heard.get("transcription"):
         setup["inputAudioTranscription"] = _write_transcription(hearing, note)
     if "text" not in (session.get("output_modalities") or ()):
@@ -218,30 +221,36 @@ def write_setup(session: Event, model: str, handle: str | None, note: Note) -> E
             note(f"session.{name}")
     if session.get("tool_choice") not in (None, "auto"):
         note("session.tool_choice")
-    setup["sessionResumption"] = {"handle": handle} if handle else {}
     return setup
 
 
-def write_context(session: Event, note: Note) -> Event:
+def write_context(session: Event, model: str, note: Note) -> Event:
     """`systemInstruction` and `tools`, where the session has them."""
     context: Event = {}
     if instructions := session.get("instructions"):
         context["systemInstruction"] = {"parts": [{"text": instructions}]}
     if functions := [tool for tool in session.get("tools") or [] if tool.get("type", "function") == "function"]:
-        context["tools"] = [{"functionDeclarations": [_write_function(tool) for tool in functions]}]
+        context["tools"] = [{"functionDeclarations": [_write_function(tool, model) for tool in functions]}]
     if len(functions) < len(listed(session.get("tools"))):
         note("session.tools")
     return context
 
 
-def _write_function(tool: Event) -> Event:
+def _thinks(model: str) -> bool:
+    """Whether it thinks while it talks: such a model wants a level, and no call stops it."""
+    return version(model) >= (3, 8) and "thinking" in model
+
+
+def _write_function(tool: Event, model: str) -> Event:
     declared = {name: tool[name] for name in ("name", "description") if tool.get(name) is not None}
     if isinstance(schema := tool.get("parameters"), dict):
         declared["parametersJsonSchema"] = for_gemini(schema)
+    if version(model) >= (3, 8) and not _thinks(model):
+        declared["behavior"] = "BLOCKING"  # as GA's: a reply ends with the call; it was the default before
     return declared
 
 
-def _write_generation(session: Event, spoken: Event, note: Note) -> Event:
+def _write_generation(session: Event, spoken: Event, model: str, note: Note) -> Event:
     text = "text" in (session.get("output_modalities") or ())
     config: Event = {"responseModalities": ["TEXT" if text else "AUDIO"]}
     if isinstance(limit := session.get("max_output_tokens"), int):
@@ -257,6 +266,8 @@ def _write_generation(session: Event, spoken: Event, note: Note) -> Event:
         config["thinkingConfig"] = {"thinkingLevel": _EFFORTS.get(effort, "HIGH")}
         if effort not in _EFFORTS:
             note("session.reasoning.effort")
+    elif _thinks(model):
+        config["thinkingConfig"] = {"thinkingLevel": "LOW"}
     return config
 
 

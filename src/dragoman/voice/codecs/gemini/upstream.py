@@ -12,6 +12,7 @@ from dragoman.dialects.gemini.names import camel, keyed, listed
 from dragoman.voice import pcm
 from dragoman.voice.codecs.codec import LEAVING, Event, NewId, UpstreamCodec, encoded, refusal, standard_base64
 from dragoman.voice.codecs.gemini.contents import GA_RATE, write_item, write_output
+from dragoman.voice.codecs.gemini.history import History
 from dragoman.voice.codecs.gemini.making import Making
 from dragoman.voice.codecs.gemini.setup import write_context, write_setup
 from dragoman.voice.codecs.gemini.speech import Speech
@@ -30,13 +31,10 @@ _TELEPHONE = {"audio/pcmu": "g711_ulaw", "audio/pcma": "g711_alaw"}
 
 
 class Upstream(UpstreamCodec):
-    """Towards Gemini Live. `model`: as Gemini names it. `handle`: of a session to go on with, as an earlier codec had
-    it in its `handle` when the connection was lost: then nothing needs to be told again."""
+    """Towards Gemini Live. `model`: as Gemini names it."""
 
-    def __init__(self, new_id: NewId, model: str = "", handle: str | None = None) -> None:
+    def __init__(self, new_id: NewId, model: str = "") -> None:
         super().__init__(new_id, model)
-        self.handle = handle
-        self._resumes = handle
         self._session: Event = {"type": "realtime", "object": "realtime.session", "id": new_id("sess"), "model": model,
                                 **_DEFAULTS}  # fmt: skip
         self._conversation = new_id("conv")
@@ -44,6 +42,7 @@ class Upstream(UpstreamCodec):
         self._ready = False  # and is in force
         self._updated = False  # the client asked for it
         self._held: list[Event] = []  # what waits for it
+        self._history = History(model, self.note)
         self._items: dict[str, Event] = {}
         self._last: str | None = None
         self._speech = Speech(new_id)
@@ -75,7 +74,7 @@ class Upstream(UpstreamCodec):
         if self._set_up:
             return []
         self._set_up = True
-        return [{"setup": write_setup(session, self.model or "", self._resumes, self.note)}]
+        return [{"setup": write_setup(session, self.model or "", self.note)}]
 
     def _update(self, event: Event) -> list[Event]:
         session = event.get("session")
@@ -100,7 +99,7 @@ class Upstream(UpstreamCodec):
         self._echoes.append(self._event("session.updated", session=self._session))
         if not changed:
             return []
-        update: Event = write_context(changed, self.note)
+        update: Event = write_context(changed, self.model or "", self.note)
         if "tools" in changed:
             update["tools"] = {"tools": update.get("tools", [])}
         message = {"contextUpdate": update}
@@ -121,7 +120,8 @@ class Upstream(UpstreamCodec):
         self._speech.hear(milliseconds(sound, rate))
         begin: list[Event] = [{"realtimeInput": {"activityStart": {}}}] if self._by_hand() and not self._active else []
         self._active = self._by_hand()
-        return [*begin, {"realtimeInput": {"audio": {"mimeType": f"audio/pcm;rate={rate}", "data": sound}}}]
+        before = [] if self._making else self._history.tell()
+        return [*before, *begin, {"realtimeInput": {"audio": {"mimeType": f"audio/pcm;rate={rate}", "data": sound}}}]
 
     def _by_hand(self) -> bool:
         """Whether the client says when the user's turn begins and ends."""
@@ -156,8 +156,9 @@ class Upstream(UpstreamCodec):
         self._keep(item)
         if waits:
             self._outputs.append(write_output(item, self._names))
-            return []
-        return [{"clientContent": {"turns": [content], "turnComplete": False}}] if content else []
+        if content is not None:
+            self._history.add(content)
+        return []
 
     def _create_response(self, event: Event) -> list[Event]:
         if self._making or self._asked is not None:
@@ -174,18 +175,21 @@ class Upstream(UpstreamCodec):
         if self._outputs:
             outputs, self._outputs = self._outputs, []
             self._calls -= {str(output["id"]) for output in outputs}
-            return [{"toolResponse": {"functionResponses": outputs}}]
+            return [*self._history.tell(), {"toolResponse": {"functionResponses": outputs}}]
         if self._active:
             self._active = False
             return [{"realtimeInput": {"activityEnd": {}}}]
-        return [{"clientContent": {"turnComplete": True}}]
+        return self._history.ask()
 
     def _cancel(self, event: Event) -> list[Event]:
         if self._making is None:
             return self._error(event, "Cancellation failed: no active response found.", "response_cancel_not_active")
         self._echoes += self._finish("cancelled", "client_cancelled")
         self._stopped = True
-        return [{"clientContent": {"turnComplete": False}}]
+        stop = self._history.stop()
+        if not stop:
+            self.note("response.cancel")
+        return stop
 
     def _truncate(self, event: Event) -> list[Event]:
         """Gemini cuts its reply itself where it was interrupted."""
@@ -251,7 +255,7 @@ class Upstream(UpstreamCodec):
             events += self._part(part)
         if isinstance(text := keyed(said.get("outputTranscription")).get("text"), str) and text:
             events += self._says("audio", text)
-        if said.get("turnComplete"):
+        if _is_over(said):
             self._stopped = False
             events += self._finish("completed", None)
         for name in said.keys() - _CONTENT:
@@ -336,11 +340,6 @@ class Upstream(UpstreamCodec):
             seconds = 0.0
         return [self._event(LEAVING, seconds=seconds)]
 
-    def _resumption(self, said: Event) -> list[Event]:
-        if said.get("resumable") is not False and isinstance(handle := said.get("newHandle"), str) and handle:
-            self.handle = handle
-        return []
-
     def _activity(self, said: Event) -> list[Event]:
         match said.get("voiceActivityType"):
             case "ACTIVITY_START":
@@ -380,9 +379,16 @@ _READ: dict[str, Callable[[Upstream, Event], list[Event]]] = {
     "toolCall": Upstream._tool_call,
     "toolCallCancellation": Upstream._call_off,
     "goAway": Upstream._go_away,
-    "sessionResumptionUpdate": Upstream._resumption,
     "voiceActivity": Upstream._activity,
 }
+
+
+def _is_over(said: Event) -> bool:
+    """Whether the turn has ended. Models that think aside say so by their status: they may go on after a pause."""
+    status = said.get("interactionStatus")
+    if status in (None, "INTERACTION_STATUS_UNSPECIFIED"):
+        return bool(said.get("turnComplete"))
+    return bool(status == "IDLE")
 
 
 def _merged(before: Event, change: Event) -> Event:

@@ -1,30 +1,4 @@
-"""OpenAI Live, at `/v1/live/sessions`: full duplex, without turns; the client's side. A session with turns serves it.
-
-| Live | GA |
-|---|---|
-| `session.start` | `session.update`; its `input` items are created |
-| `audio.format`, `audio.output.voice` | `audio.input.format`, `.output.format` (16 kHz: resampled), `.output.voice` |
-| `delegation`: `client` | a function `delegate`; a call of it is `session.delegation.created` |
-| `delegation`: `responses` | its function tools and its instructions |
-| a call of one of those | `session.delegation.created`, and `response.event`s |
-| `session.started`, `session.updated` | `session.updated` |
-| `session.input_audio.append` | `input_audio_buffer.append`, unless muted |
-| `session.output_audio.delta` | `response.output_audio.delta`, no faster than it is played (`paced`) |
-| `session.input_transcript.delta` | `conversation.item.input_audio_transcription.delta`, `.completed` |
-| `session.output_transcript.delta` | `response.output_audio_transcript.delta` |
-| `session.instructions.append`, `.thinking.append` | a `system` item |
-| `session.commentary.append` | the output of the delegation, or a `system` item; `response.create` |
-| `response.item.create`, `response.create` | `conversation.item.create`, `response.create` |
-| `session.usage.updated` | after `response.done`: the seconds of sound |
-| `session.close`, `session.closed` | the socket is closed |
-| `error` | `error` |
-
-Named as lost: `store`, `safety_identifier`, `triggers`, `client`, `delegation` to decisions, what a `responses`
-delegation says of its model and its other tools. Refused: decisions, fixtures, DTMF. What is lost is told as `info`.
-The provider's side is not there: a session without turns cannot be told as one with turns.
-
-Source: the types of openai 3.57 (`types.live`).
-"""
+"""A client that speaks OpenAI Live (the table is in the package's head)."""
 
 import math
 from collections.abc import Callable
@@ -42,18 +16,10 @@ from dragoman.voice.codecs.codec import (
     standard_base64,
     typed,
 )
-from dragoman.voice.codecs.paced import Paced
+from dragoman.voice.codecs.live.paced import Paced
+from dragoman.voice.codecs.live.session import DELEGATE, GA_RATE, TELEPHONY, read_audio, read_delegation, read_item
 from dragoman.voice.codecs.sound import Rates, milliseconds
 
-GA_RATE = 24000
-TRANSCRIBER = "gpt-4o-mini-transcribe"
-DELEGATE: Event = {
-    "type": "function",
-    "name": "delegate",
-    "description": "Hands what the user asks for to the application, which answers with what to say. For anything that "
-    "needs facts, tools or actions that you do not have.",
-    "parameters": {"type": "object", "properties": {"task": {"type": "string"}}, "required": ["task"]},
-}
 _LOST = ("store", "safety_identifier", "triggers", "client")
 
 
@@ -68,11 +34,10 @@ class Client(ClientCodec):
         self._command: str | None = None  # the client's id of the event that an update answers
         self._muted = False
         self._time = 0.0  # milliseconds of sound that came from the client
-        self._rate = GA_RATE
+        self._rate = self._spoken_rate = GA_RATE
         self._hearing = Rates(GA_RATE, GA_RATE)
         self._speaking = Rates(GA_RATE, GA_RATE)
         self._paced = Paced()
-        self._paces = True
         self._calls: dict[str, str] = {}  # open delegations to the client -> the ids of the calls
         self._transcribed: set[str] = set()
 
@@ -98,70 +63,27 @@ class Client(ClientCodec):
         for name in _LOST:
             if asked.get(name):
                 self.note(f"session.{name}")
-        audio = asked.get("audio") if isinstance(asked.get("audio"), dict) else {}
+        audio, self._rate = read_audio(asked.get("audio"))
+        if self._rate == TELEPHONY:
+            self._spoken_rate = TELEPHONY
+        else:
+            self._hearing, self._speaking = Rates(self._rate, GA_RATE), Rates(GA_RATE, self._rate)
         session = {
             "type": "realtime",
             "output_modalities": ["audio"],
-            "audio": self._audio(audio or {}),
+            "audio": audio,
             **self._delegated(asked.get("delegation"), asked.get("instructions")),
         }
         items = asked.get("input")
         return [
             {"type": "session.update", "session": session},
-            *(_item(item) for item in (items if isinstance(items, list) else []) if isinstance(item, dict)),
+            *(read_item(item) for item in (items if isinstance(items, list) else []) if isinstance(item, dict)),
         ]
 
-    def _audio(self, audio: Event) -> Event:
-        form = audio.get("format")
-        form = form if isinstance(form, dict) else {"type": "audio/pcm", "rate": GA_RATE}
-        heard: Event = {"format": {"type": form.get("type")}}
-        self._rate = 8000
-        if form.get("type") == "audio/pcm":
-            self._rate = form.get("rate", GA_RATE)
-            if self._rate not in (16000, 24000):
-                raise Malformed("session.audio.format.rate", "16000 or 24000", self._rate)
-            self._hearing, self._speaking = Rates(self._rate, GA_RATE), Rates(GA_RATE, self._rate)
-            heard["format"]["rate"] = GA_RATE
-        self._paces = form.get("type") == "audio/pcm"  # of other sound a byte is a sample
-        spoken: Event = {"format": heard["format"]}
-        output = audio.get("output")
-        if isinstance(output, dict) and output.get("voice") is not None:
-            spoken["voice"] = output["voice"]
-        heard |= {"transcription": {"model": TRANSCRIBER}, "turn_detection": {"type": "semantic_vad"}}
-        return {"input": heard, "output": spoken}
-
     def _delegated(self, delegation: Any, instructions: Any) -> Event:
-        """The tools and instructions that come of who handles delegated tasks."""
-        session: Event = {"instructions": instructions} if isinstance(instructions, str) else {}
-        if not isinstance(delegation, dict):
-            return session
-        self._asked = {**self._asked, "delegation": delegation}
-        match delegation.get("type"):
-            case "client":
-                session["tools"] = [DELEGATE]
-            case "responses" if isinstance(backend := delegation.get("responses"), dict):
-                session |= self._backend(backend, session.get("instructions"))
-            case _:
-                self.note("session.delegation")
-        if delegation.get("acknowledgement_delay_ms") is not None:
-            self.note("session.delegation.acknowledgement_delay_ms")
-        return session
-
-    def _backend(self, backend: Event, instructions: str | None) -> Event:
-        session: Event = {}
-        tools = backend.get("tools")
-        if isinstance(tools, list):
-            functions = [tool for tool in tools if isinstance(tool, dict) and tool.get("type") == "function"]
-            kept = ("type", "name", "description", "parameters")
-            session["tools"] = [{k: tool[k] for k in kept if tool.get(k) is not None} for tool in functions]
-            if len(functions) < len(tools):
-                self.note("session.delegation.responses.tools")
-        if isinstance(more := backend.get("instructions"), str):
-            session["instructions"] = f"{instructions}\n\n{more}" if instructions else more
-        for name, value in backend.items():
-            if name not in ("tools", "instructions") and value is not None:
-                self.note(f"session.delegation.responses.{name}")
-        return session
+        if isinstance(delegation, dict):
+            self._asked = {**self._asked, "delegation": delegation}
+        return read_delegation(delegation, instructions, self.note)
 
     def _update(self, said: Event) -> list[Event]:
         change = said.get("session")
@@ -176,13 +98,12 @@ class Client(ClientCodec):
     def _append(self, said: Event) -> list[Event]:
         if not isinstance(sound := said.get("audio"), str):
             raise Malformed("audio", "base64", sound)
-        lasts = milliseconds(standard_base64(sound), self._rate if self._paces else self._rate // 2)
+        lasts = milliseconds(standard_base64(sound), self._rate)
         self._time += lasts
         self._out(self._paced.hear(lasts))
         if self._muted:
             return []
-        audio = self._hearing.convert(sound, "audio") if self._paces else standard_base64(sound)
-        return [{"type": "input_audio_buffer.append", "audio": audio}]
+        return [{"type": "input_audio_buffer.append", "audio": self._hearing.convert(sound, "audio")}]
 
     def _mute(self, said: Event) -> list[Event]:
         self._muted = said["type"].endswith(".mute")
@@ -212,7 +133,7 @@ class Client(ClientCodec):
         item = said.get("item")
         if not isinstance(item, dict):
             raise Malformed("item", "an object", item)
-        return [_item(item)]
+        return [read_item(item)]
 
     def _backend_create(self, said: Event) -> list[Event]:
         del said
@@ -256,9 +177,7 @@ class Client(ClientCodec):
 
     def _sound(self, event: Event) -> list[Event]:
         delta = event["delta"]
-        if not self._paces:
-            return [{"type": "session.output_audio.delta", "delta": delta}]
-        lasts = milliseconds(delta, GA_RATE)
+        lasts = milliseconds(delta, self._spoken_rate)
         sounds = self._paced.say(str(event.get("item_id")), self._speaking.convert(delta, "delta"), lasts)
         if self._muted:
             sounds += self._paced.all()
@@ -286,7 +205,7 @@ class Client(ClientCodec):
         self._transcribed.discard(str(event.get("item_id")))
         return [self._transcript("input", event["transcript"])] if event.get("transcript") and not told else []
 
-    def _spoken(self, event: Event) -> list[Event]:
+    def _said(self, event: Event) -> list[Event]:
         return [self._transcript("output", event["delta"])]
 
     def _transcript(self, whose: str, delta: str) -> Event:
@@ -367,25 +286,6 @@ def _of(said: Event) -> Event:
     return {"client_event_id": said["event_id"]} if _id(said) else {}
 
 
-def _item(item: Event) -> Event:
-    """An item of the Responses API as GA has it."""
-    roles = {"developer": "system"}
-    item = {**item, "role": roles.get(item["role"], item["role"])} if isinstance(item.get("role"), str) else item
-    if item.get("role") and item.get("type") is None:
-        item = {**item, "type": "message"}
-    content = item.get("content")
-    if isinstance(content, str):
-        content = [{"type": "output_text" if item.get("role") == "assistant" else "input_text", "text": content}]
-    if isinstance(content, list):
-        text = "output_text" if item.get("role") == "assistant" else "input_text"
-        item = {**item, "content": [_part(part, text) for part in content]}
-    return {"type": "conversation.item.create", "item": item}
-
-
-def _part(part: Any, text: str) -> Any:
-    return {**part, "type": text} if isinstance(part, dict) and part.get("type") == "text" else part
-
-
 _READ: dict[str, Callable[[Client, Event], list[Event]]] = {
     "session.start": Client._start,
     "session.update": Client._update,
@@ -407,7 +307,7 @@ _WRITE: dict[str, Callable[[Client, Event], list[Event]]] = {
     "conversation.item.input_audio_transcription.completed": Client._heard_all,
     "response.output_audio.delta": Client._sound,
     "response.output_audio.done": Client._sound_done,
-    "response.output_audio_transcript.delta": Client._spoken,
+    "response.output_audio_transcript.delta": Client._said,
     "response.output_item.done": Client._called,
     "response.done": Client._done,
     "error": Client._error,
