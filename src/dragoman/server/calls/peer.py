@@ -35,6 +35,8 @@ from dragoman.server.calls.channel import Channel, Crossing, Event
 from dragoman.server.calls.loudspeaker import MS, Loudspeaker, Mark
 
 log = logging.getLogger("dragoman")
+for chatty in ("aioice", "aiortc"):  # they tell of each address they try at level INFO
+    logging.getLogger(chatty).setLevel(logging.ERROR)
 SESSION_RATE, CALL_RATE = 24_000, 48_000  # samples a second
 FRAME_MS = 20
 CONNECT = 30.0  # seconds in which the far end must be connected
