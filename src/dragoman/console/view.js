@@ -104,7 +104,8 @@ function Turn({ turn, longest }) {
 
 /** What was said; what of it nobody heard, because somebody spoke, is struck through. */
 function Reply({ turn }) {
-  const { reply, heard } = turn;
+  const { reply, heard, status } = turn;
+  if (!reply && status === "cancelled") return "(you spoke on)";
   if (!heard || !reply.startsWith(heard)) return reply || "…";
   return html`${heard}<del>${reply.slice(heard.length)}</del>`;
 }
@@ -118,14 +119,14 @@ function Bar({ turn, longest }) {
   const said = named.map((name) => `${name} ${ms(stages[name])}`).join(", ");
   return html`
     <div class="stages">
-      <div class="bar" role="img" aria-label=${`${said}; heard after ${ms(stages.total ?? span(stages))}`}>
+      <div class="bar" role="img" aria-label=${said + (stages.total > 0 ? `; heard after ${ms(stages.total)}` : "")}>
         ${inRow(stages).map(
           ([name, value]) => html`<i class="stage ${name}" style=${{ width: share(value) }}
             title=${`${name}: ${ms(stages[name])}, ${STAGES[name]}`}></i>`,
         )}
         ${stages.total > 0 && html`<i class="heard" style=${{ left: share(stages.total) }}></i>`}
       </div>
-      <p class="total"><b>${ms(stages.total ?? span(stages))}</b> ${target}</p>
+      <p class="total">${stages.total > 0 && html`<b>${ms(stages.total)}</b>`} ${target}</p>
     </div>
     <details>
       <summary>Stages</summary>
