@@ -1,6 +1,7 @@
 """`dragoman voice ask`, to a realtime server that gives a fixed reply."""
 
 import json
+import sys
 import wave
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -190,6 +191,14 @@ def test_an_address_elsewhere_needs_a_model(said: Any, run: Run) -> None:
     status, _, err = run("voice", "ask", said(SPEECH), "--url", "wss://voice.example")
     assert status == 1
     assert "--model" in err
+
+
+def test_without_the_extra_the_mend_is_named(said: Any, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    recorded = said(SPEECH)
+    monkeypatch.setitem(sys.modules, "numpy", None)
+    status, _, err = run("voice", "ask", recorded, "--url", "ws://127.0.0.1:9")
+    assert status == 2
+    assert "dragoman[voice]" in err
 
 
 def test_what_is_no_recording_is_bad_usage(home: Path, run: Run) -> None:

@@ -180,6 +180,7 @@ async def test_what_is_no_offer_is_refused(office: Any) -> None:
     ("fields", "param"),
     [
         ({"session": "{}"}, "sdp"),
+        ({"sdp": "v=0" * 30_000}, "sdp"),
         ({"sdp": "v=0", "session": "nope"}, "session"),
         ({"sdp": "v=0", "session": "[]"}, "session"),
         ({"sdp": "v=0", "session": json.dumps({"model": 3})}, "session.model"),
