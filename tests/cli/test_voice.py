@@ -1,6 +1,7 @@
 """`dragoman voice ask`, to a realtime server that gives a fixed reply."""
 
 import json
+import sys
 import wave
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 from dragoman.cli import recording
+from e2e.gateway import GatewayProcess, config
 from fakes.talker import Talker, hush, talk, tone
 
 Run = Callable[..., tuple[int, str, str]]
@@ -145,10 +147,58 @@ def test_where_nothing_is_heard_the_command_says_so_and_fails(talker: Any, said:
     assert "heard nobody speak" in err
 
 
+def account(name: str, talker: Talker) -> dict[str, str]:
+    """The talker as a provider."""
+    home = talker.url.replace("ws:", "http:").removesuffix("/realtime")
+    return {"name": name, "provider": "openai", "key": "sk-fake", "base_url": home}
+
+
+def write_config(home: Path, talker: Talker, **tables: Any) -> None:
+    model = {"name": "speaker", "targets": ["openai/gpt-realtime"], "capabilities": ["audio", "realtime"]}
+    text = config(state={"dir": "state"}, accounts=[account("a", talker)], models=[model], **tables)
+    (home / "dragoman.toml").write_text(text)
+
+
+def test_where_no_gateway_runs_the_session_is_of_one_in_here(talker: Any, said: Any, run: Run, home: Path) -> None:
+    server = talker()
+    write_config(home, server, server={"port": 9}, access={"mode": "keys"})
+    status, out, err = run("voice", "ask", said(SPEECH))
+    assert (status, err) == (0, "")
+    assert "reply: It is ten past two." in out
+    assert server.asked == ["/v1/realtime?model=gpt-realtime"]
+    (row,) = [json.loads(line) for line in run("usage", "--rows", "--json")[1].splitlines()]
+    assert (row["target"], row["status"]) == ("openai/gpt-realtime", 200)
+
+
+def test_where_a_gateway_runs_it_is_asked(talker: Any, said: Any, run: Run, home: Path) -> None:
+    server = talker()
+    access = {"mode": "keys", "admin_key": "dgm-admin"}
+    with GatewayProcess(accounts=[account("b", server)], access=access) as running:
+        port = int(running.url.rpartition(":")[2])
+        write_config(home, server, server={"port": port}, access=access)
+        status, _, err = run("voice", "ask", said(SPEECH), "-m", "openai/gpt-realtime")
+        assert (status, err) == (0, "")
+        assert [row["account"] for row in running.rows()] == ["b"]
+
+
+def test_without_any_model_the_mend_is_named(said: Any, run: Run) -> None:
+    status, _, err = run("voice", "ask", said(SPEECH))
+    assert status == 2
+    assert "-m provider/model-id" in err
+
+
 def test_an_address_elsewhere_needs_a_model(said: Any, run: Run) -> None:
     status, _, err = run("voice", "ask", said(SPEECH), "--url", "wss://voice.example")
     assert status == 1
     assert "--model" in err
+
+
+def test_without_the_extra_the_mend_is_named(said: Any, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    recorded = said(SPEECH)
+    monkeypatch.setitem(sys.modules, "numpy", None)
+    status, _, err = run("voice", "ask", recorded, "--url", "ws://127.0.0.1:9")
+    assert status == 2
+    assert "dragoman[voice]" in err
 
 
 def test_what_is_no_recording_is_bad_usage(home: Path, run: Run) -> None:

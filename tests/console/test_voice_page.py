@@ -21,7 +21,7 @@ def test_both_sides_are_captioned_and_the_stages_drawn(talker: Talk, tab: Visit)
     label = here.page.get_attribute(".bar", "aria-label")
     assert label == (
         "vad_hang 51 ms, turn_model 27 ms, stt_final 22 ms, route 0.2 ms, llm_ttft 80 ms, first_clause 31 ms, "
-        "tts_ttfa 13 ms, send 1.0 ms; in all 225 ms"
+        "tts_ttfa 13 ms, send 1.0 ms; heard after 225 ms"
     )
     widths = here.page.eval_on_selector_all(".bar .stage", "all => all.map(each => each.offsetWidth)")
     assert len(widths) == 8

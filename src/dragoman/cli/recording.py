@@ -36,16 +36,20 @@ def read(path: Path) -> bytes:
     """What the WAV file at `path` sounds like, its channels mixed to one. Raises `RecordingError`, `OSError`."""
     try:
         import numpy as np
-        import soxr
     except ImportError:
-        raise RecordingError("reading recordings needs numpy and soxr: install dragoman[voice]") from None
+        raise RecordingError("reading recordings needs numpy: install dragoman[voice]") from None
+    from dragoman.voice.pcm import Resampler
+
     kind, channels, rate, bits, data = _parts(path.read_bytes())
     mono = _samples(kind, bits, data)
     mono = mono[: len(mono) // channels * channels].reshape(-1, channels).mean(axis=1)
     if not len(mono):
         raise RecordingError("there is no sound in it")
-    at_rate = mono if rate == RATE else soxr.resample(mono, rate, RATE)
-    return bytes(np.clip(np.rint(at_rate * 2**15), -(2**15), 2**15 - 1).astype("<i2").tobytes())
+    pcm = bytes(np.clip(np.rint(mono * 2**15), -(2**15), 2**15 - 1).astype("<i2").tobytes())
+    if rate == RATE:
+        return pcm
+    resampler = Resampler(rate, RATE)
+    return resampler.feed(pcm) + resampler.finish()
 
 
 def write(path: Path, pcm: bytes) -> None:

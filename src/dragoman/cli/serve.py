@@ -6,6 +6,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
@@ -104,4 +105,6 @@ def banner(settings: config.Config, port: int) -> str:
         key = " -H 'authorization: Bearer dgm-…'" if settings.access.mode == "keys" else ""
         body = f'{{"model": "{names[-1]}", "messages": [{{"role": "user", "content": "Say hello."}}]}}'
         lines.append(f"  try:      curl {url}/v1/chat/completions{key} -H 'content-type: application/json' -d '{body}'")
+        if find_spec("onnxruntime") is not None:  # as the extra `voice` brings it
+            lines.append(f"  talk:     {url}/console/voice")
     return "\n".join(lines)

@@ -132,4 +132,6 @@ async def _own(found: "config.Config") -> AsyncIterator[str]:
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     finally:
         server.close()
+        await application.idle()
+        await application.sessions.close()
         await house.close()

@@ -2,15 +2,27 @@
 
 /** A turn's stages, in their order, and what they are. */
 export const STAGES = {
-  vad_hang: "noticing the silence",
-  turn_model: "judging that the turn is over",
-  stt_final: "the last words",
+  vad_hang: "from the end of speech until the turn was found to be over",
+  turn_model: "of that: judging whether it was",
+  stt_final: "the last words, after that",
   route: "choosing the model",
-  llm_ttft: "the model's first token",
+  llm_ttft: "the model's first token, since it was asked; choosing it included",
   first_clause: "its first clause",
-  tts_ttfa: "the first sound of speech",
+  tts_ttfa: "the first sound of that",
   send: "sending it",
 };
+
+const WITHIN = { turn_model: "vad_hang", route: "llm_ttft" };
+
+/** A turn's stages as they stand one after the other: [name, ms] of those that took any time. What is part of another
+ * stage is taken out of that. */
+export function inRow(stages) {
+  const ms = { ...stages };
+  for (const [part, whole] of Object.entries(WITHIN)) if (ms[whole] > 0) ms[whole] = Math.max(0, ms[whole] - ms[part]);
+  return Object.keys(STAGES)
+    .filter((name) => ms[name] > 0)
+    .map((name) => [name, ms[name]]);
+}
 
 export class Turns {
   constructor() {
@@ -67,7 +79,11 @@ const HANDLERS = {
   },
   "conversation.item.input_audio_transcription.completed": (turns, { item_id, transcript }) => {
     const turn = turns.ofItem(item_id);
-    if (turn) turn.you = transcript.trim();
+    if (turn) turn.you = transcript.trim() || "(no words)";
+  },
+  "conversation.item.input_audio_transcription.failed": (turns, { item_id }) => {
+    const turn = turns.ofItem(item_id);
+    if (turn) turn.you = "(not understood)";
   },
   "response.created": (turns, { response }) => {
     const last = turns.all.at(-1);

@@ -2,7 +2,7 @@
 
 import { h } from "./vendor/preact.mjs";
 import htm from "./vendor/htm.mjs";
-import { STAGES } from "./turns.js";
+import { STAGES, inRow } from "./turns.js";
 
 const html = htm.bind(h);
 
@@ -104,30 +104,35 @@ function Turn({ turn, longest }) {
 
 /** What was said; what of it nobody heard, because somebody spoke, is struck through. */
 function Reply({ turn }) {
-  const { reply, heard } = turn;
+  const { reply, heard, status } = turn;
+  if (!reply && status === "cancelled") return "(you spoke on)";
   if (!heard || !reply.startsWith(heard)) return reply || "…";
   return html`${heard}<del>${reply.slice(heard.length)}</del>`;
 }
 
+/** What was done, one stage after the other. The mark: when the reply sounded; that is sooner than the sum where it was
+ * begun before the turn was over. */
 function Bar({ turn, longest }) {
   const { stages, target } = turn;
-  const shown = Object.keys(STAGES).filter((name) => stages[name] > 0);
-  const said = shown.map((name) => `${name} ${ms(stages[name])}`).join(", ");
+  const named = Object.keys(STAGES).filter((name) => stages[name] > 0);
+  const share = (value) => `${(100 * value) / longest}%`;
+  const said = named.map((name) => `${name} ${ms(stages[name])}`).join(", ");
   return html`
     <div class="stages">
-      <div class="bar" role="img" aria-label=${`${said}; in all ${ms(span(stages))}`}>
-        ${shown.map(
-          (name) => html`<i class="stage ${name}" style=${{ width: `${(100 * stages[name]) / longest}%` }}
-            title=${`${name}: ${ms(stages[name])} – ${STAGES[name]}`}></i>`,
+      <div class="bar" role="img" aria-label=${said + (stages.total > 0 ? `; heard after ${ms(stages.total)}` : "")}>
+        ${inRow(stages).map(
+          ([name, value]) => html`<i class="stage ${name}" style=${{ width: share(value) }}
+            title=${`${name}: ${ms(stages[name])}, ${STAGES[name]}`}></i>`,
         )}
+        ${stages.total > 0 && html`<i class="heard" style=${{ left: share(stages.total) }}></i>`}
       </div>
-      <p class="total"><b>${ms(stages.total ?? span(stages))}</b> ${target}</p>
+      <p class="total">${stages.total > 0 && html`<b>${ms(stages.total)}</b>`} ${target}</p>
     </div>
     <details>
       <summary>Stages</summary>
       <table>
         <tbody>
-          ${shown.map(
+          ${named.map(
             (name) => html`<tr><th scope="row">${name}</th><td>${ms(stages[name])}</td><td>${STAGES[name]}</td></tr>`,
           )}
         </tbody>
@@ -140,13 +145,14 @@ function Legend() {
   return html`
     <ul class="legend" aria-label="Stages of a turn">
       ${Object.keys(STAGES).map((name) => html`<li title=${STAGES[name]}><i class="stage ${name}"></i>${name}</li>`)}
+      <li title="Sooner than the sum, where the reply was begun before the turn was over"><i class="heard"></i>heard</li>
     </ul>
   `;
 }
 
-/** How long the bar is, in milliseconds: its stages one after the other. */
+/** How long a bar must be, in milliseconds. */
 function span(stages) {
-  return stages ? Object.keys(STAGES).reduce((sum, name) => sum + (stages[name] > 0 ? stages[name] : 0), 0) : 0;
+  return stages ? Math.max(stages.total ?? 0, inRow(stages).reduce((sum, [, value]) => sum + value, 0)) : 0;
 }
 
 function ms(value) {

@@ -136,6 +136,21 @@ async def test_a_call_is_its_callers_own(office: Any) -> None:
     assert (await there.http.post(location + "/hangup", headers={"x-api-key": ADMIN})).status_code == 200
 
 
+async def test_a_page_calls_with_a_client_secret(office: Any, talker: Talker) -> None:
+    there = await office(access={"mode": "keys", "admin_key": ADMIN})
+    asked = {"session": {"type": "realtime", "model": "openai/gpt-realtime", "instructions": "Be brief."}}
+    secret = await there.http.post("/v1/realtime/client_secrets", json=asked, headers={"x-api-key": ADMIN})
+    caller = await there.caller(QUESTION)
+    reply = await there.http.post(
+        "/v1/realtime/calls", content=await caller.offer(),
+        headers={"content-type": "application/sdp", "authorization": f"Bearer {secret.json()['value']}"},
+    )  # fmt: skip
+    assert reply.status_code == 201, reply.text
+    await caller.take(reply.text)
+    await caller.until("response.done")
+    assert talker.of("session.update")[0]["session"]["instructions"] == "Be brief."
+
+
 async def test_a_stranger_is_refused(office: Any) -> None:
     there = await office(access={"mode": "keys", "admin_key": ADMIN})
     caller = await there.caller()
@@ -165,6 +180,7 @@ async def test_what_is_no_offer_is_refused(office: Any) -> None:
     ("fields", "param"),
     [
         ({"session": "{}"}, "sdp"),
+        ({"sdp": "v=0" * 30_000}, "sdp"),
         ({"sdp": "v=0", "session": "nope"}, "session"),
         ({"sdp": "v=0", "session": "[]"}, "session"),
         ({"sdp": "v=0", "session": json.dumps({"model": 3})}, "session.model"),

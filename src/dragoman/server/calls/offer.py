@@ -20,6 +20,7 @@ from dragoman.server.http import Request
 from dragoman.voice.relaying.bridges import new_id
 from dragoman.voice.relaying.ends import Duplex, Event
 
+LONGEST = 64 * 1024  # bytes of an offer
 _PART = re.compile(rb'name="?(sdp|session)"?[\s;]', re.I)
 _NOT_HERE = Failure(
     kind="unsupported",
@@ -78,6 +79,8 @@ def _object(body: bytes) -> Event:
 
 
 def _text(body: bytes) -> str:
+    if len(body) > LONGEST:
+        raise Malformed("sdp", f"at most {LONGEST} bytes")
     try:
         return body.decode()
     except UnicodeDecodeError:

@@ -3,8 +3,8 @@
 The microphone's track becomes `input_audio_buffer.append`; the session's sound goes out at the pace at which it is
 heard, in frames of 20 ms, silence where there is nothing to say.
 
-aiortc keeps 80 ms of what it receives to put packets in order, which every turn would wait for. Here it is one packet,
-and what comes too late is lost, as it would be at any phone.
+aiortc keeps 100 ms of what it receives to put packets in order, which every turn would wait for. Here a packet counts
+when it comes; what comes after a later one is lost, as it would be at any phone.
 """
 
 import asyncio
@@ -27,14 +27,18 @@ from aiortc import (
     RTCRtpReceiver,
     RTCSessionDescription,
 )
-from aiortc.jitterbuffer import JitterBuffer
+from aiortc.jitterbuffer import JitterBuffer, JitterFrame
 from aiortc.mediastreams import MediaStreamError
+from aiortc.rtp import RtpPacket
+from aiortc.utils import uint16_gt
 from av import AudioFrame, AudioResampler
 
 from dragoman.server.calls.channel import Channel, Crossing, Event
 from dragoman.server.calls.loudspeaker import MS, Loudspeaker, Mark
 
 log = logging.getLogger("dragoman")
+for chatty in ("aioice", "aiortc"):  # they tell of each address they try at level INFO
+    logging.getLogger(chatty).setLevel(logging.ERROR)
 SESSION_RATE, CALL_RATE = 24_000, 48_000  # samples a second
 FRAME_MS = 20
 CONNECT = 30.0  # seconds in which the far end must be connected
@@ -269,7 +273,23 @@ def _append(pcm: bytes) -> str:
     return '{"type":"input_audio_buffer.append","audio":"' + base64.b64encode(pcm).decode() + '"}'
 
 
+class Straight(JitterBuffer):
+    """Keeps nothing: a packet of speech is a whole frame."""
+
+    def __init__(self) -> None:
+        super().__init__(capacity=1)
+        self._newest: int | None = None
+
+    def add(self, packet: RtpPacket) -> tuple[bool, JitterFrame | None]:
+        """The packet's frame, unless it comes late or is empty; never asks for a key frame."""
+        data: bytes = packet._data  # type: ignore[attr-defined]  # the receiver puts it there
+        if self._newest is not None and not uint16_gt(packet.sequence_number, self._newest):
+            return False, None
+        self._newest = packet.sequence_number
+        return False, JitterFrame(data, packet.timestamp) if data else None
+
+
 def _be_quick(receiver: RTCRtpReceiver) -> None:
     """See the module. There is no public way."""
     if receiver.track.kind == "audio":
-        setattr(receiver, _JITTER, JitterBuffer(capacity=4, prefetch=0))
+        setattr(receiver, _JITTER, Straight())
