@@ -77,9 +77,10 @@ class PostgresServer:
 
 
 class RedisServer:
-    """Runs `redis-server` without persistence: what is stopped has forgotten."""
+    """Runs `redis-server` without persistence: what is stopped has forgotten. `options` are its own."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *options: str) -> None:
+        self._options = options
         self._program = program("redis-server", "redis-server")
         self.socket = folder / "redis.sock"
         self.url = f"unix://{self.socket}"
@@ -87,6 +88,7 @@ class RedisServer:
 
     def start(self) -> None:
         command = [self._program, "--port", "0", "--unixsocket", str(self.socket), "--save", "", "--appendonly", "no"]
+        command += self._options
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, cwd=self.socket.parent)
         assert self._process.stdout is not None
         for line in self._process.stdout:

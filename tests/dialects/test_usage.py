@@ -11,6 +11,7 @@ from dragoman.canon.usage import MOST
 from dragoman.dialects.bedrock.reply import usage_in as bedrock_usage
 from dragoman.dialects.cohere.reply import usage_in as cohere_usage
 from dragoman.dialects.dialect import Seen
+from dragoman.voice.relaying.usage import of_response
 
 Stating = dict[str, Any]
 
@@ -53,15 +54,24 @@ def _cohere(count: Any) -> Stating:
     return {"usage": {"tokens": {"input_tokens": count, "output_tokens": count}, "cached_tokens": count}}
 
 
+def _realtime(count: Any) -> Stating:
+    inputs = {"cached_tokens": count, "audio_tokens": count, "cached_tokens_details": {"audio_tokens": count}}
+    outputs = {"audio_tokens": count, "reasoning_tokens": count}
+    usage = {"input_tokens": count, "output_tokens": count}
+    return {"usage": usage | {"input_token_details": inputs, "output_token_details": outputs}}
+
+
 STATED = {
     "anthropic": _anthropic, "openai-chat": _chat, "openai-responses": _responses, "gemini": _gemini,
-    "ollama": _ollama, "bedrock": _bedrock, "cohere": _cohere,
+    "ollama": _ollama, "bedrock": _bedrock, "cohere": _cohere, "realtime": _realtime,
 }  # fmt: skip
 ALONE = {"bedrock": bedrock_usage, "cohere": cohere_usage}  # are never relayed
 
 
 def read(name: str, body: Stating) -> Usage:
     """The usage in a whole reply; nothing where there is none to be believed."""
+    if name == "realtime":
+        return of_response(body) or Usage()
     if name in ALONE:
         return ALONE[name](body["usage"]) or Usage()
     return dialects.upstream(name).usage_of(msgspec.json.encode(body)) or Usage()

@@ -197,6 +197,38 @@ def test_a_model_that_drifted_goes_by_its_prior_and_the_record_says_so() -> None
     assert found.notes == ["small goes by its prior: worse than learned"]
 
 
+def test_answers_that_cost_more_than_learned_are_as_long_as_measured_and_the_record_says_so() -> None:
+    made = router(mode="quality")
+    made._predictors["auto"] = Learned()
+    for _ in range(30):
+        choice = choose(made)
+        made.observe(row(choice, cost=200 * 10**6, output=500), choice, NOW)
+    found = choose(made)
+    assert found.case.estimates[0] == Estimate(0.99, 0.01)
+    assert found.notes == ["small goes by its prior's length of answers: its answers cost more than expected"]
+
+
+def test_a_target_that_became_slow_goes_by_its_prior_until_it_is_measured_anew() -> None:
+    made = router()
+    needs = Needs(streams=True, prompt="hello", digest=digest_of("hello"), thread="t")
+
+    def answer(ms: float) -> Choice:
+        choice = choose(made, needs=needs)
+        made.observe(row(choice, ttft=ms, total=ms + 100, stream=True, output=50), choice, NOW)
+        return choice
+
+    for _ in range(200):
+        answer(100.0)
+    said = [answer(5000.0).notes for _ in range(10)]
+    first = next(i for i, notes in enumerate(said) if notes)
+    assert said[first] == ["small's times go by their prior: openai/nano is slower than measured"]
+    for _ in range(3):
+        answer(5000.0)
+    made.latency._targets["openai/nano"].until = 0.0  # a second later
+    found = choose(made, needs=needs)
+    assert found.notes == [] and found.case.paces[0].ttft_ms == pytest.approx(5000, rel=0.07)
+
+
 # certificates
 
 

@@ -1,11 +1,13 @@
 """What a route remembers between requests: sessions, spending, drift."""
 
+from random import Random
+
 import pytest
 
 from dragoman.routing.affinity import FRESH, Sessions
 from dragoman.routing.decide import Held
 from dragoman.routing.declared import UNKNOWN, Declared
-from dragoman.routing.drift import DriftWatch, by_priors, notes
+from dragoman.routing.drift import DriftWatch, PaceWatch, by_priors, notes
 from dragoman.routing.estimate import Estimate, Query
 from dragoman.routing.pacing import DAY, Pacer
 
@@ -77,6 +79,29 @@ def test_another_version_of_a_target_is_drift_and_another_target_is_not() -> Non
     assert watch.drifted() == {}
     watch.answered_as("a", "p/a", "a-2026-02")
     assert watch.drifted() == {"a": "p/a now answers as a-2026-02, before as a-2026-01"}
+
+
+def test_answers_that_cost_other_than_expected_are_drift_and_their_spread_is_not() -> None:
+    watch, rng = DriftWatch(), Random(1)
+    for _ in range(2000):
+        watch.cost("steady", 100.0, 100.0 * rng.lognormvariate(0, 0.8))
+    for _ in range(20):
+        watch.cost("dear", 100.0, 300.0)
+        watch.cost("free", 100.0, 0.0)
+    assert watch.priced() == {"dear": "its answers cost more than expected"} and watch.drifted() == {}
+    learned = {"steady": Estimate(0.7, 0.02, 90.0), "dear": Estimate(0.7, 0.02, 80.0)}
+    found = by_priors(learned, {"dear": Estimate(0.4, 0.2)}, {}, watch.priced())
+    assert found == {"steady": Estimate(0.7, 0.02, 90.0), "dear": Estimate(0.7, 0.02)}
+
+
+@pytest.mark.parametrize(("times", "how"), [(3.0, "slower than measured"), (1 / 3, "faster than measured")])
+def test_a_target_that_takes_other_times_is_another_until_it_is_measured_anew(times: float, how: str) -> None:
+    watch, rng = PaceWatch(), Random(1)
+    assert not any(watch.took("p/a", 500.0, 500.0 * rng.lognormvariate(0, 0.7)) for _ in range(2000))
+    drifts = [watch.took("p/a", 500.0, 500.0 * times * rng.lognormvariate(0, 0.7)) for _ in range(40)]
+    assert 5 < drifts.index(True) < 40
+    assert watch.drifted("p/a", measured=False) == how and watch.drifted("p/b", measured=False) is None
+    assert watch.drifted("p/a", measured=True) is None and watch.drifted("p/a", measured=False) is None
 
 
 def test_declared_qualities_are_the_same_for_every_query() -> None:

@@ -17,9 +17,9 @@ from dragoman.ledger.row import Row
 from dragoman.routing.affinity import Sessions
 from dragoman.routing.board import Board, Selection
 from dragoman.routing.constraints import NOTHING, Constraints
-from dragoman.routing.decide import Case, Decision, decide
+from dragoman.routing.decide import Case, Decision, decide, outlook
 from dragoman.routing.declared import UNKNOWN
-from dragoman.routing.drift import DriftWatch, by_priors, notes
+from dragoman.routing.drift import DriftWatch, PaceWatch, by_priors, notes
 from dragoman.routing.estimate import Estimate, Predictor, Query
 from dragoman.routing.latency import LatencyBook, Pace, loaded
 from dragoman.routing.needs import Needs
@@ -91,6 +91,7 @@ class Router:
         self._boards: dict[str, tuple[float, Board]] = {}
         self._plans: dict[tuple[str, tuple[tuple[str, ...], ...], tuple[int, ...], str | None], catalog.Model] = {}
         self.latency: LatencyBook = former.latency if former else LatencyBook()
+        self._paces: PaceWatch = former._paces if former else PaceWatch()
         self.sessions: Sessions = former.sessions if former else Sessions()
         self._pacers = {
             route.name: _pacer(route, settings.server.workers, former)
@@ -153,6 +154,8 @@ class Router:
             if state.down is not None:
                 down[option.name] = state.down
             pace = self.latency.pace(option.target, now)
+            if how := self._paces.drifted(option.target, pace.measured or pace.whole_ms is not None):
+                said_notes.append(f"{option.name}'s times go by their prior: {option.target} is {how}")
             paces.append(pace if state is WELL else loaded(pace, state.busy, state.wait_ms))
         named = limits.session or session
         key = f"{owner or ''}/{name}/{named or needs.thread}"
@@ -200,12 +203,15 @@ class Router:
         found = predictor.predict(query, board.known_as)
         estimates = [found.candidates.get(each, UNKNOWN) for each in board.known_as]
         watch = self._watches.get(name)
-        drifted = watch.drifted() if watch is not None and predictor is not self._priors else None
-        if not drifted:
+        if watch is None or predictor is self._priors:
+            return found.novelty, estimates, []
+        drifted, priced = watch.drifted(), watch.priced()
+        if not (drifted or priced):
             return found.novelty, estimates, []
         priors = self._priors.predict(query, board.names).candidates
-        judged = by_priors(dict(zip(board.names, estimates, strict=True)), priors, drifted)
-        return found.novelty, list(judged.values()), notes(drifted, board.names)
+        judged = by_priors(dict(zip(board.names, estimates, strict=True)), priors, drifted, priced)
+        said = notes(drifted, board.names) + notes(priced, board.names, "prior's length of answers")
+        return found.novelty, list(judged.values()), said
 
     def board(self, name: str, now: float) -> Board | None:
         """The route `name` compiled; of a plain model, a route of one."""
@@ -265,6 +271,8 @@ class Router:
         if row.status == 200 and row.error is None:
             before = (row.admit or 0.0) + (row.route or 0.0) + (row.queue or 0.0)
             ttft = row.ttft - before if row.stream and row.ttft is not None else None
+            if choice is not None:
+                self._compare(choice, row, ttft, row.total - before)
             self.latency.observe(now, row.target, ttft, row.total - before, row.output)
         if choice is None:
             return
@@ -275,6 +283,27 @@ class Router:
             self.sessions.keep(choice.session, model, row.input + row.output, now)
             if version is not None and (watch := self._watches.get(choice.route)) is not None:
                 watch.answered_as(model, row.target, version)
+
+    def _compare(self, choice: Choice, row: Row, ttft: float | None, total: float) -> None:
+        """What `row` took and cost, with what was expected of it."""
+        case = choice.case
+        found = ((i, option) for i, option in enumerate(case.options) if option.target == row.target)
+        at, option = next(found, (0, None))
+        if option is None:
+            return
+        pace = case.paces[at]
+        expected = outlook(case, option, case.estimates[at], pace)
+        watch = self._watches.get(choice.route)
+        if watch is not None and expected.cost is not None and row.cost is not None:
+            watch.cost(option.name, expected.cost, row.cost)
+        if ttft is not None and pace.measured:
+            took, usual = ttft, pace.ttft_ms
+        elif ttft is None and pace.whole_ms is not None:
+            took, usual = total, pace.whole_ms
+        else:
+            return
+        if self._paces.took(option.target, usual, took):
+            self.latency.forget(option.target)
 
     def scored(self, route: str, model: str, predicted: float, observed: float) -> None:
         """Somebody judged an answer that `model` gave for `route`."""

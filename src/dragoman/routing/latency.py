@@ -109,6 +109,10 @@ class LatencyBook:
         if total_ms - ttft_ms > 1 and output_tokens > 8:  # less says nothing of the speed
             known.speed.add(output_tokens * 1000 / (total_ms - ttft_ms), now)
 
+    def forget(self, target: str) -> None:
+        """It is another from now on: its prior stands in until it is measured anew."""
+        self._targets.pop(target, None)
+
     def _target(self, name: str) -> _Target:
         known = self._targets.get(name)
         if known is None:

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
+from importlib import import_module
 from typing import TYPE_CHECKING, Literal, TypeAlias, cast
 
 import msgspec
@@ -158,6 +159,7 @@ class Pages:
         settings = self._gateway.serving.settings
         folder = settings.state.path / "metrics" if settings.server.workers > 1 else None
         gateway = self._gateway
+        await asyncio.to_thread(import_module, "prometheus_client")  # takes a tenth of a second the first time
         text = self._metrics.text(gateway.serving.pool.views(), gateway.leases.desk.queue.waiting, folder, time.time())
         return Page(text, content_type="text/plain; version=0.0.4; charset=utf-8")
 

@@ -6,7 +6,7 @@ Source: OpenAI's `response.done` and `conversation.item.input_audio_transcriptio
 
 from typing import Any
 
-from dragoman.canon import Usage
+from dragoman.canon import Usage, token_count
 
 
 def of_response(response: dict[str, Any]) -> Usage | None:
@@ -17,13 +17,13 @@ def of_response(response: dict[str, Any]) -> Usage | None:
     given, said = _table(usage, "input_token_details"), _table(usage, "output_token_details")
     cached = _table(given, "cached_tokens_details")
     return Usage(
-        input=_count(usage, "input_tokens"),
-        output=_count(usage, "output_tokens"),
-        cached=_count(given, "cached_tokens"),
-        audio_input=_count(given, "audio_tokens"),
-        cached_audio=_count(cached, "audio_tokens"),
-        audio_output=_count(said, "audio_tokens"),
-        reasoning=_count(said, "reasoning_tokens"),
+        input=token_count(usage.get("input_tokens")),
+        output=token_count(usage.get("output_tokens")),
+        cached=token_count(given.get("cached_tokens")),
+        audio_input=token_count(given.get("audio_tokens")),
+        cached_audio=token_count(cached.get("audio_tokens")),
+        audio_output=token_count(said.get("audio_tokens")),
+        reasoning=token_count(said.get("reasoning_tokens")),
     )
 
 
@@ -33,17 +33,12 @@ def of_transcription(usage: dict[str, Any]) -> Usage | None:
         return None
     given = _table(usage, "input_token_details")
     return Usage(
-        input=_count(usage, "input_tokens"),
-        output=_count(usage, "output_tokens"),
-        audio_input=_count(given, "audio_tokens"),
+        input=token_count(usage.get("input_tokens")),
+        output=token_count(usage.get("output_tokens")),
+        audio_input=token_count(given.get("audio_tokens")),
     )
 
 
 def _table(value: dict[str, Any], name: str) -> dict[str, Any]:
     found = value.get(name)
     return found if isinstance(found, dict) else {}
-
-
-def _count(value: dict[str, Any], name: str) -> int:
-    found = value.get(name)
-    return found if isinstance(found, int) and not isinstance(found, bool) and 0 <= found < 2**53 else 0
