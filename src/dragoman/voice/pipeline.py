@@ -221,8 +221,8 @@ class Pipeline:
             words = None
             try:
                 words = await utterance.words()
-            except EngineError as failed:
-                log.warning("speech to text: %s", failed)
+            except Exception as failed:
+                _why(failed)
             await self._tell(lambda: self._dialogue.understood(order.utterance, order.pause, words, self._now()))
 
         self._understanding[order.utterance] = self._start(understand())
@@ -235,8 +235,8 @@ class Pipeline:
             words, message = None, ""
             try:
                 words = await utterance.finish()
-            except EngineError as failed:
-                message = str(failed)
+            except Exception as failed:
+                message = _why(failed)
             await self._tell(lambda: self._dialogue.finished(number, words, message, self._now()))
 
         self._start(finish())
@@ -253,8 +253,8 @@ class Pipeline:
             return
         try:
             complete = await judge.complete(order.pcm, order.words)
-        except EngineError as failed:
-            log.warning("end of turn: %s", failed)
+        except Exception as failed:
+            _why(failed)
             return
         await self._tell(lambda: self._dialogue.judged(order.pause, complete, self._now()))
 
@@ -317,8 +317,8 @@ class Pipeline:
             finally:
                 if isinstance(said, AsyncGenerator):
                     await said.aclose()
-        except EngineError as error:
-            failed = str(error)
+        except Exception as error:
+            failed = _why(error)
         await self._tell(lambda: self._dialogue.spoken(order.run, failed, self._now()))
 
     # plumbing
@@ -366,6 +366,15 @@ def _bytes_of_update(event: object) -> bytes:
     """A change of the session's configuration, as JSON; of anything else, nothing."""
     is_update = isinstance(event, dict) and event.get("type") == "session.update"
     return msgspec.json.encode(event.get("session")) if is_update and isinstance(event, dict) else b""
+
+
+def _why(failed: Exception) -> str:
+    """What the client is told of an engine's failure; the log has it."""
+    if isinstance(failed, EngineError):
+        log.warning("a speech engine failed: %s", failed)
+        return str(failed)
+    log.error("a speech engine broke", exc_info=failed)
+    return "a speech engine failed; the gateway's log has the details"
 
 
 def _cleaner() -> Cleaner | None:
