@@ -236,6 +236,9 @@ class Simulation:
     def _hear(self) -> None:
         kind = self.random.choice([speech, silence, silence])
         self.dialogue.client(append(kind(self.random.choice([20, 100, 300, 700]))), self.now)
+        self._listen()
+
+    def _listen(self) -> None:
         self.follow()
         while self.dialogue.busy:
             self.dialogue.listen(self.now)
@@ -272,6 +275,7 @@ class Simulation:
 
     def _tick(self) -> None:
         self.dialogue.tick(self.now)
+        self._listen()
         assert self.dialogue.over or self.dialogue.wake(self.now) > self.now  # else it would never rest
 
     # the end

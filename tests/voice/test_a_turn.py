@@ -1,7 +1,11 @@
 """A turn of a session, from what the client says to the last event it gets."""
 
 import base64
+from array import array
 from itertools import pairwise
+from random import Random
+
+from dragoman.voice.pcm import level
 
 from .stage import Engines, Session, Writer, append, says, silence, speech
 
@@ -88,3 +92,17 @@ async def test_a_conversation_goes_on_turn_by_turn():
             session.now += 10  # the answer is heard
     said = [(m.role, m.parts[0].text) for m in session.model.asked[-1].request.messages[1:]]
     assert said == [("user", "First?"), ("assistant", "One."), ("user", "Second?")]
+
+
+async def test_noise_is_taken_out_where_the_client_asks_for_it():
+    hiss = array("h", (Random(1).randrange(-3000, 3000) for _ in range(24_000 * 3))).tobytes()
+    loudness = []
+    for asked in (None, {"type": "near_field"}):
+        async with Session() as session:
+            changed = {"input": {"noise_reduction": asked, "turn_detection": None}}
+            session.client.say({"type": "session.update", "session": {"audio": changed}}, append(hiss))
+            session.client.say({"type": "input_audio_buffer.commit"})
+            await session.client.sees("conversation.item.done")
+            (line,) = session.engines.transcriber.begun
+            loudness.append(level(line.sound[-32_000:]))
+    assert loudness[1] < loudness[0] - 6

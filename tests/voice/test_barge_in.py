@@ -134,3 +134,14 @@ async def test_silence_for_too_long_makes_the_assistant_go_on():
         assert done["response"]["output"][0]["content"][0]["transcript"] == "Are you there?"
         kinds = [e["type"] for e in session.client.events]
         assert kinds.index("input_audio_buffer.timeout_triggered") < kinds.index("input_audio_buffer.committed")
+
+
+async def test_a_turn_whose_sound_stops_coming_ends_in_silence():
+    async with Session(Engines("Over and out.")) as session:
+        session.client.say(append(silence(300)), append(speech(600)))
+        await session.client.sees("input_audio_buffer.speech_started")
+        for _ in range(4):
+            session.now += 0.8
+            session.client.say(HELLO)
+        await session.client.sees("response.done")
+        assert session.client.of("input_audio_buffer.speech_stopped")

@@ -10,8 +10,10 @@ import re
 FIRST_WORDS = 4
 _LONG = 160  # characters from which on a comma is as good as a full stop
 _LONGEST = 280  # and from which on any space is
-_SENTENCE = re.compile(r"[.!?…。！？]+[\"')\]*_”’]*(?=\s)|\n+|[。！？]")
-_COMMA = re.compile(r"[,;:–—]+[\"')\]*_”’]*(?=\s)|[，；、]")
+_SENTENCE = re.compile(r"[.!?…]{1,8}[\"')\]*_”’]{0,8}(?=\s)|\n|[。！？]")
+_BOUNDARY = re.compile(r"[\s。！？，；、]")
+_FIRST = re.compile(rf"\s*(?:\S+\s+){{{FIRST_WORDS}}}")
+_COMMA = re.compile(r"[,;:–—]{1,8}[\"')\]*_”’]{0,8}(?=\s)|[，；、]")
 # what ends in a full stop and ends no sentence: titles, initials, the number ahead of a list's item
 _SHORT_FORM = re.compile(r"(?:\b(?:Mr|Mrs|Ms|Dr|Prof|St|Sr|Jr|vs|etc|e\.g|i\.e|approx|[A-Z])|^\s*\d{1,3})\.$")
 
@@ -25,7 +27,9 @@ class Clauses:
 
     def add(self, text: str) -> list[str]:
         self._text += text
-        pieces = []
+        pieces: list[str] = []
+        if len(self._text) <= _LONGEST and not _BOUNDARY.search(text):
+            return pieces  # in the middle of a word nothing ends
         while (end := self._end()) is not None:
             pieces.append(self._text[:end])
             self._text = self._text[end:]
@@ -55,15 +59,11 @@ class Clauses:
         return None
 
     def _early(self) -> int | None:
-        words = list(re.finditer(r"\S+(?=\s)", self._text))
-        for found in _COMMA.finditer(self._text):
-            if len(self._text[: found.end()].split()) >= 2:
-                early = found.end()
-                break
-        else:
-            early = None
-        full = words[FIRST_WORDS - 1].end() if len(words) >= FIRST_WORDS else None
-        return min((e for e in (early, full) if e is not None), default=None)
+        text = self._text
+        commas = (found.end() for found in _COMMA.finditer(text) if len(text[: found.end()].split()) >= 2)
+        comma, words = next(commas, None), _FIRST.match(text)
+        ends = [end for end in (comma, words and words.end(), self._late()) if end is not None]
+        return min(ends, default=None)
 
     def _late(self) -> int | None:
         text = self._text

@@ -17,6 +17,7 @@ from dragoman.canon import Event, Failure
 from dragoman.voice import events, items, orders, session
 from dragoman.voice.answers import Answers, Plan
 from dragoman.voice.conversation import Conversation, Entry
+from dragoman.voice.ear import Cleaner
 from dragoman.voice.engine import Sound, VoiceActivity, Words
 from dragoman.voice.events import JSON, event
 from dragoman.voice.listening import Listening
@@ -61,9 +62,10 @@ class Dialogue:
     def __init__(
         self, config: session.Session, activity: VoiceActivity, *, new_id: Callable[[str], str], now: float,
         seconds: float = SESSION_SECONDS, may_speculate: Callable[[], bool] = lambda: True,
-        drafts: bool = True,
+        drafts: bool = True, cleaner: Callable[[], Cleaner | None] = lambda: None,
     ) -> None:  # fmt: skip
         self.session = config
+        self._cleaner = cleaner
         self.over = False
         self._ends = now + seconds
         self._minutes = round(seconds / 60)
@@ -104,12 +106,7 @@ class Dialogue:
             case events.Append():
                 self.listening.append(said.audio, now)
             case events.SessionUpdate():
-                before = self.session.config
-                self.session.update(said.session)
-                self.listening.configure()
-                self._send(event("session.updated", session=self.session.shown()))
-                if self.session.talks and _prompt(before) != _prompt(self.session.config):
-                    self.answers.warm()
+                self._update_session(said.session)
             case events.Commit():
                 self.listening.commit(now)
             case events.Clear():
@@ -129,6 +126,17 @@ class Dialogue:
                 self._create_response(said, now)
             case events.ResponseCancel():
                 self._cancel_response(said, now)
+
+    def _update_session(self, said: JSON) -> None:
+        before = self.session.config
+        self.session.update(said)
+        self.listening.configure()
+        after = self.session.config
+        if (before.audio.input.noise_reduction is None) != (after.audio.input.noise_reduction is None):
+            self.listening.ear.clean(self._cleaner() if after.audio.input.noise_reduction is not None else None)
+        self._send(event("session.updated", session=self.session.shown()))
+        if self.session.talks and _prompt(before) != _prompt(after):
+            self.answers.warm()
 
     def _create_item(self, said: events.ItemCreate) -> None:
         if len(self.conversation) >= MOST_ITEMS:
@@ -246,12 +254,13 @@ class Dialogue:
             self.close()
             self._emit(orders.Close(1001, message))
             return
+        self.listening.go_on(now)
         self.answers.go_on(now)
 
     def wake(self, now: float) -> float:
         """When `tick` is due at the latest."""
-        due = self.answers.wake(now)
-        return self._ends if due is None else min(due, self._ends)
+        due = (self._ends, self.answers.wake(now), self.listening.wake())
+        return min(each for each in due if each is not None)
 
     def close(self) -> None:
         """The session is over: nothing is wanted any more."""

@@ -3,6 +3,8 @@
 The clock here is the sound itself: ms of it since the session began (see `turns.py`).
 """
 
+from typing import Protocol
+
 from dragoman.voice.detection import detection
 from dragoman.voice.engine import HEARD, VoiceActivity
 from dragoman.voice.events import JSON
@@ -16,11 +18,20 @@ APPEND_LIMIT = 15 * 1024 * 1024  # bytes of one `append`, as the original has it
 BUFFER_MS = 10 * 60_000.0  # of sound that nobody has committed
 LEAST_MS = 100.0  # of sound that can be committed
 _BYTES_A_MS = HEARD * 2 // 1000
+_CLEANED = HEARD // 100 * 2  # bytes that the cleaner takes at once
 _KEEP_MS = 2000.0  # of sound kept while nobody speaks, to begin a turn with
 
 
+class Cleaner(Protocol):
+    """Takes noise out of sound (`engines.echo.Cleaner`)."""
+
+    def process(self, near: bytes) -> bytes:
+        """10 ms of it at `HEARD`."""
+        ...
+
+
 class Ear:
-    """One session's. `append` says what follows for the turns, frame by frame."""
+    """One session's. `listen` says what follows for the turns, frame by frame."""
 
     def __init__(self, activity: VoiceActivity, format: Format, settings: JSON | None) -> None:
         self.turns = Turns(detection(settings))
@@ -30,6 +41,8 @@ class Ear:
         self._frame = activity.FRAME * 2
         self._format = format
         self._inward = Inward(wire(format), HEARD)
+        self._cleaner: Cleaner | None = None
+        self._unclean = b""  # less than a frame of the cleaner's
         self._sound = bytearray()  # what is not committed; in a session that detects, at least the latest of it
         self._begin = 0.0  # ms at which `_sound` begins
         self._seen = 0  # bytes of `_sound` that the detector has looked at
@@ -48,8 +61,16 @@ class Ear:
             self.turns.configure(detection(settings))
             self._seen = len(self._sound)
 
-    def append(self, audio: str) -> bytes:
-        """Takes base64 of the client's sound; returns what is new. Raises `Refused`, and then nothing is taken."""
+    def clean(self, cleaner: Cleaner | None) -> None:
+        """From now on, noise is taken out by `cleaner`, or stays."""
+        self._cleaner, self._unclean = cleaner, b""
+
+    def lull(self, ms: float) -> None:
+        """The client sends nothing: as if it were silent for so long."""
+        self._sound += bytes(int(ms * _BYTES_A_MS) & ~1)
+
+    def append(self, audio: str) -> None:
+        """Takes base64 of the client's sound. Raises `Refused`, and then nothing is taken."""
         if len(audio) > APPEND_LIMIT * 4 // 3 + 4:
             raise Refused(f"Invalid 'audio': more than {APPEND_LIMIT} bytes.", "invalid_value", "audio")
         try:
@@ -58,8 +79,13 @@ class Ear:
             raise Refused(f"Invalid 'audio': {error}.", "invalid_value", "audio") from None
         if not self.detects and self.length() + len(sound) / _BYTES_A_MS > BUFFER_MS:
             raise Refused("The input audio buffer is full: commit or clear it.", "input_audio_buffer_full", "audio")
-        self._sound += sound
-        return sound
+        self._sound += sound if self._cleaner is None else self._cleaned(self._cleaner, sound)
+
+    def _cleaned(self, cleaner: Cleaner, sound: bytes) -> bytes:
+        sound = self._unclean + sound
+        whole = len(sound) // _CLEANED * _CLEANED
+        self._unclean = sound[whole:]
+        return b"".join(cleaner.process(sound[at : at + _CLEANED]) for at in range(0, whole, _CLEANED))
 
     def listen(self) -> list[Effect]:
         """What follows from the next frame; call it until `heard` is true."""

@@ -17,6 +17,8 @@ from dragoman.voice.refusal import Refused
 from dragoman.voice.usage import transcription_usage
 
 DRAFT_MS = 800.0  # of speech between two drafts of its words, which make the next one faster
+GAP = 1.0  # seconds without any sound from the client, in a turn, after which it counts as silence
+LULL = 0.1  # and in which steps it does then
 DRAFT = 0  # as the number of a pause: there is none, it is only a draft
 
 
@@ -54,6 +56,8 @@ class Listening:
         self._may_speculate = may_speculate
         self._drafts = drafts  # the transcriber may be asked before the turn is over
         self._now = 0.0
+        self._sounded = 0.0  # when sound last came
+        self._quiet = False  # it has stopped coming
         self._count = 0
         self._hearing: Hearing | None = None  # the turn that is open
         self._overheard: Hearing | None = None  # speech over the assistant's: a turn or nothing
@@ -78,8 +82,28 @@ class Listening:
 
     def append(self, audio: str, now: float) -> None:
         """Raises `Refused`."""
-        self._now = now
+        self._now = self._sounded = now
+        self._quiet = False
         self.ear.append(audio)
+
+    def go_on(self, now: float) -> None:
+        """Time has passed. Somebody whose sound has stopped coming in the middle of a turn has fallen silent: clients
+        leave silence out, or stop sending."""
+        due = self.wake()
+        if due is not None and now >= due:
+            self.ear.lull((now - self._sounded) * 1000)
+            self._now = self._sounded = now
+            self._quiet = True
+
+    def wake(self) -> float | None:
+        """When `go_on` is due; None: no time matters."""
+        if not self._open_turn:
+            return None
+        return self._sounded + (LULL if self._quiet else GAP)
+
+    @property
+    def _open_turn(self) -> bool:
+        return self.ear.detects and self.ear.turns.state is not turns.State.QUIET
 
     def listen(self, now: float) -> None:
         """Looks at one more frame."""

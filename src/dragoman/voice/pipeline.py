@@ -21,7 +21,9 @@ import msgspec
 from dragoman.canon import Broken, End, Event, Failure, Request
 from dragoman.voice import orders
 from dragoman.voice.dialogue import SESSION_SECONDS, Dialogue
+from dragoman.voice.ear import Cleaner
 from dragoman.voice.engine import EngineError, Sound, Speaker, Transcriber, TurnJudge, Utterance, VoiceActivity
+from dragoman.voice.engines import echo
 from dragoman.voice.events import JSON, error
 from dragoman.voice.model import Answering, Model
 from dragoman.voice.record import Turn
@@ -95,6 +97,7 @@ class Pipeline:
         self._dialogue = Dialogue(
             session, engines.activity(), new_id=_new_id, now=self._now(), seconds=seconds,
             may_speculate=self._may_speculate, drafts=not engines.transcriber.metered,
+            cleaner=_cleaner,
         )  # fmt: skip
 
     async def run(self, client: Client) -> orders.Close:
@@ -117,21 +120,10 @@ class Pipeline:
 
     async def _work(self) -> None:
         """The loop that owns the dialogue."""
-        dialogue, timer, due = self._dialogue, None, 0.0
-        while not dialogue.over:
-            now = self._now()
-            if now >= dialogue.wake(now):
-                dialogue.tick(now)
-                await self._carry_out()
-                continue
-            if timer is None or dialogue.wake(now) != due:
-                due = dialogue.wake(now)
-                if timer is not None:
-                    timer.cancel()
-                timer = asyncio.get_running_loop().call_later(due - now, self._nudge)
-            happening = await self._inbox.get()
+        while not self._dialogue.over:
+            happening = await self._next()
             if happening is None:
-                break
+                return
             try:
                 happening()
                 await self._carry_out()
@@ -139,8 +131,16 @@ class Pipeline:
             except Exception:
                 log.exception("something broke in voice session %s; it goes on", self.session_id)
                 await self._send(error(_BROKE, None))
-        if timer is not None:
+
+    async def _next(self) -> Callable[[], None] | None:
+        """What happens next; None: the client is gone. Something does when the dialogue is to be woken."""
+        while self._now() < (due := self._dialogue.wake(self._now())):
+            timer = asyncio.get_running_loop().call_later(due - self._now(), self._nudge)
+            happening = await self._inbox.get()
             timer.cancel()
+            if happening is not _nothing:
+                return happening
+        return lambda: self._dialogue.tick(self._now())
 
     async def _listen(self) -> None:
         """The sound that has come is looked at, a few frames at a time: other sessions wait meanwhile."""
@@ -154,7 +154,7 @@ class Pipeline:
 
     def _nudge(self) -> None:
         with contextlib.suppress(asyncio.QueueFull):  # then something else wakes the loop
-            self._inbox.put_nowait(lambda: None)
+            self._inbox.put_nowait(_nothing)
 
     # what is ordered
 
@@ -221,8 +221,8 @@ class Pipeline:
             words = None
             try:
                 words = await utterance.words()
-            except EngineError as failed:
-                log.warning("speech to text: %s", failed)
+            except Exception as failed:
+                _why(failed)
             await self._tell(lambda: self._dialogue.understood(order.utterance, order.pause, words, self._now()))
 
         self._understanding[order.utterance] = self._start(understand())
@@ -235,8 +235,8 @@ class Pipeline:
             words, message = None, ""
             try:
                 words = await utterance.finish()
-            except EngineError as failed:
-                message = str(failed)
+            except Exception as failed:
+                message = _why(failed)
             await self._tell(lambda: self._dialogue.finished(number, words, message, self._now()))
 
         self._start(finish())
@@ -253,8 +253,8 @@ class Pipeline:
             return
         try:
             complete = await judge.complete(order.pcm, order.words)
-        except EngineError as failed:
-            log.warning("end of turn: %s", failed)
+        except Exception as failed:
+            _why(failed)
             return
         await self._tell(lambda: self._dialogue.judged(order.pause, complete, self._now()))
 
@@ -317,8 +317,8 @@ class Pipeline:
             finally:
                 if isinstance(said, AsyncGenerator):
                     await said.aclose()
-        except EngineError as error:
-            failed = str(error)
+        except Exception as error:
+            failed = _why(error)
         await self._tell(lambda: self._dialogue.spoken(order.run, failed, self._now()))
 
     # plumbing
@@ -337,6 +337,8 @@ class Pipeline:
 
     async def _receive_all(self, client: Client) -> None:
         while (event := await client.receive()) is not None:
+            if b"noise_reduction" in _bytes_of_update(event):
+                await asyncio.to_thread(echo.load)
             await self._tell(partial(self._client_said, event))
         await self._inbox.put(None)
 
@@ -360,6 +362,30 @@ class Pipeline:
             task.cancel()
 
 
+def _bytes_of_update(event: object) -> bytes:
+    """A change of the session's configuration, as JSON; of anything else, nothing."""
+    is_update = isinstance(event, dict) and event.get("type") == "session.update"
+    return msgspec.json.encode(event.get("session")) if is_update and isinstance(event, dict) else b""
+
+
+def _why(failed: Exception) -> str:
+    """What the client is told of an engine's failure; the log has it."""
+    if isinstance(failed, EngineError):
+        log.warning("a speech engine failed: %s", failed)
+        return str(failed)
+    log.error("a speech engine broke", exc_info=failed)
+    return "a speech engine failed; the gateway's log has the details"
+
+
+def _cleaner() -> Cleaner | None:
+    """What takes noise out, where it is installed."""
+    try:
+        return echo.Cleaner(echo=False, noise=True)
+    except EngineError as missing:
+        log.warning("noise_reduction: %s", missing)
+        return None
+
+
 async def _read(asked: Answering) -> None:
     """Lets the model answer, and does not listen."""
     try:
@@ -368,6 +394,10 @@ async def _read(asked: Answering) -> None:
                 pass
     finally:
         asked.drop()
+
+
+def _nothing() -> None:
+    """What happens when only time has passed."""
 
 
 async def _ended(tasks: list[asyncio.Task[None]]) -> None:

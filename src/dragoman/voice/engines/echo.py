@@ -6,6 +6,8 @@ a browser's call, or the page of the console. Noise can be taken out of anything
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 from typing import TYPE_CHECKING
 
 from dragoman.voice.engine import HEARD, EngineError
@@ -16,6 +18,12 @@ if TYPE_CHECKING:
 
 FRAME = HEARD // 100  # samples: 10 ms
 SILENCE = bytes(2 * FRAME)
+
+
+def load() -> None:
+    """Imports what is large, where it is installed. Blocks for half a second, the first time."""
+    with contextlib.suppress(ImportError):
+        importlib.import_module("livekit.rtc.apm")
 
 
 class Cleaner:
