@@ -33,6 +33,7 @@ SHORTEST = HEARD // 4  # samples; less is padded with silence
 SILENCE = HEARD // 5  # samples put behind, as if the speaker had paused
 MOST_SILENCE = HEARD // 2  # samples that stay behind the last that is not quiet
 QUIET = 40.0  # dB below the loudest block
+SILENT = 10 ** (-65 / 20)  # of full scale; what never gets louder has no words
 BLOCK = HEARD // 50  # samples in which loudness is told
 DEEPEST = 25.0  # dB below the loudest block: what else is speech
 LEVEL, STRONGEST = -23.0, 40.0  # dBFS of speech; dB of gain at most
@@ -66,6 +67,8 @@ class Moonshine:
         """What is said in `heard` (-1..1). `draft`: the tokens of an earlier pass. Blocks."""
         import numpy as np
 
+        if not len(heard) or np.abs(heard).max() < SILENT:
+            return Written()
         heard = _prepared(heard)
         everywhere = np.ones((1, len(heard)), np.int64)
         (seen,) = self._encoder.run(None, {"input_values": heard[None], "attention_mask": everywhere})
