@@ -74,13 +74,8 @@ def two_cities() -> Clip:
 def spoken(text: str, speed: float = 1.0) -> bytes:
     """The embedded voice: it begins with the first audible sample, and ends 50 ms after the last."""
     rates = Resampler(SPOKEN, HEARD)
-    pieces = [piece for piece, _ in hibari.spoken(voice(), text.rstrip(".!?") + " ", speed)]
+    pieces = [piece for piece, _ in hibari.spoken(hibari.load(), text.rstrip(".!?") + " ", speed)]
     return b"".join(map(rates.feed, pieces)) + rates.finish()
-
-
-@functools.cache
-def voice():  # type: ignore[no-untyped-def]
-    return hibari.load()
 
 
 def word_errors(said: str, understood: str) -> int:

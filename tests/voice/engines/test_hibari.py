@@ -7,7 +7,7 @@ import pytest
 import speech
 from dragoman.voice.engine import SPOKEN, Sound
 from dragoman.voice.engines import moonshine
-from dragoman.voice.engines.hibari import Hibari, phrases
+from dragoman.voice.engines.hibari import Hibari, load, phrases
 from dragoman.voice.engines.pool import Pool
 from dragoman.voice.pcm import Resampler, floats
 
@@ -101,5 +101,5 @@ async def test_closing_ends_the_work(speaker: Hibari) -> None:
     ],
 )
 def test_a_long_first_sentence_is_begun_with_its_first_clause(text: str, parts: list[str]) -> None:
-    found = list(phrases(text, speech.voice().split_sentences(text)))
+    found = list(phrases(text, load().split_sentences(text)))
     assert [text[start:end] for start, end in found] == parts

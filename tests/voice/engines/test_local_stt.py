@@ -38,7 +38,7 @@ async def listened(utterance: Utterance, pcm: bytes, every: int) -> list[Words]:
 async def test_people_are_understood(transcriber: LocalTranscriber) -> None:
     wrong = said = 0
     for clip in (*speech.recordings(), speech.beckett()):
-        *_, final = await listened(transcriber.begin(), clip.pcm, SECOND)
+        *_, final = await listened(transcriber.begin(), clip.pcm, 3 * SECOND)
         wrong += speech.word_errors(clip.text, final.text)
         said += len(speech.words(clip.text))
     assert wrong / said < 0.08
@@ -46,7 +46,7 @@ async def test_people_are_understood(transcriber: LocalTranscriber) -> None:
 
 async def test_a_long_turn_is_understood_to_its_end(transcriber: LocalTranscriber) -> None:
     clip = speech.two_cities()
-    *_, final = await listened(transcriber.begin(), clip.pcm, 8 * SECOND)
+    *_, final = await listened(transcriber.begin(), clip.pcm, 16 * SECOND)
     assert speech.word_errors(clip.text, final.text) / len(speech.words(clip.text)) < 0.08
 
 
@@ -102,7 +102,7 @@ async def test_a_dropped_turn_does_not_hold_up_others(transcriber: LocalTranscri
     await asyncio.sleep(0)
     dropped.drop()
     assert speech.word_errors("please hold on", (await other.finish()).text) == 0
-    assert isinstance((await asyncio.gather(drafting, return_exceptions=True))[0], Words | asyncio.CancelledError)
+    assert isinstance(await drafting, Words)
 
 
 def test_a_repeated_phrase_is_kept_once() -> None:

@@ -25,7 +25,7 @@ async def test_a_whole_question_is_complete_and_half_of_one_is_not(judge: SmartT
     assert await judge.complete(question.pcm[: 3 * SECOND], "") < 0.4
 
 
-@pytest.mark.parametrize("seconds", [0.0, 0.01, 0.5, 7.99, 8.0, 20.0])
+@pytest.mark.parametrize("seconds", [0.0, 0.01, 7.99, 8.0, 20.0])
 async def test_a_turn_of_any_length_is_judged(judge: SmartTurn, seconds: float) -> None:
     assert 0 <= await judge.complete(speech.two_cities().pcm[: int(seconds * HEARD) * 2], "") <= 1
 

@@ -6,6 +6,7 @@ waits for what is audible, and a pause of natural length is put behind it instea
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import AsyncIterator, Iterable, Iterator
 from typing import Any
@@ -54,6 +55,7 @@ class Hibari:
         """The pool is closed by who made it."""
 
 
+@functools.cache
 def load() -> Any:
     """hibari's own object, warm. Blocks. Raises `EngineError`."""
     path = weights.find("hibari", *MODEL)

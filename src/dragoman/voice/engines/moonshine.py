@@ -30,8 +30,10 @@ TOKENS = "tokenizer.bin", "6884b35fd6377d4c4d32336a0bc152f36b64d1e45b6503683cdc2
 LAYERS, HEADS, WIDTH = 6, 8, 36
 SIDES = "decoder", "encoder"
 SHORTEST = HEARD // 4  # samples; less is padded with silence
-LEAST_SILENCE, MOST_SILENCE = HEARD // 5, HEARD // 2  # samples behind the last that is not quiet
+SILENCE = HEARD // 5  # samples put behind, as if the speaker had paused
+MOST_SILENCE = HEARD // 2  # samples that stay behind the last that is not quiet
 QUIET = 40.0  # dB below the loudest block
+SILENT = 10 ** (-65 / 20)  # of full scale; what never gets louder has no words
 BLOCK = HEARD // 50  # samples in which loudness is told
 DEEPEST = 25.0  # dB below the loudest block: what else is speech
 LEVEL, STRONGEST = -23.0, 40.0  # dBFS of speech; dB of gain at most
@@ -65,6 +67,8 @@ class Moonshine:
         """What is said in `heard` (-1..1). `draft`: the tokens of an earlier pass. Blocks."""
         import numpy as np
 
+        if not len(heard) or np.abs(heard).max() < SILENT:
+            return Written()
         heard = _prepared(heard)
         everywhere = np.ones((1, len(heard)), np.int64)
         (seen,) = self._encoder.run(None, {"input_values": heard[None], "attention_mask": everywhere})
@@ -117,7 +121,7 @@ class Moonshine:
 
 
 def _prepared(heard: Float32) -> Float32:
-    """At an even level, with some silence behind it, neither more nor less than the model likes. On 165 human clips
+    """At an even level, with some silence behind it, and not too much. On 165 human clips
     that takes the word error rate from 4.9 to below 4 %."""
     import numpy as np
 
@@ -128,8 +132,8 @@ def _prepared(heard: Float32) -> Float32:
     gain = min(STRONGEST, LEVEL - float(spoken.mean())) if len(spoken) else 0.0
     end = (int(np.flatnonzero(levels > loudest - QUIET).max(initial=0)) + 1) * BLOCK
     heard = heard[: end + MOST_SILENCE]
-    behind = max(end + LEAST_SILENCE, SHORTEST) - len(heard)
-    return np.pad(np.clip(heard * np.float32(10 ** (gain / 20)), -1, 1), (0, max(0, behind)))
+    behind = max(SILENCE, SHORTEST - len(heard))
+    return np.pad(np.clip(heard * np.float32(10 ** (gain / 20)), -1, 1), (0, behind))
 
 
 def _judged(tokens: Sequence[int], text: str, sure: float) -> Written:

@@ -31,7 +31,8 @@ class Urgency(IntEnum):
 
 
 class Job(Generic[T]):
-    """An operation that waits, runs, or is done; `result` tells how it ended, and gives it up when cancelled."""
+    """An operation that waits, runs, or is done; `result` tells how it ended. Who cancels that, or sets it,
+    gives the rest up."""
 
     def __init__(self, work: Callable[[], T]) -> None:
         self._work = work
@@ -41,7 +42,7 @@ class Job(Generic[T]):
 
     def run(self) -> None:
         """In a thread. Never raises: what goes wrong is for who waits."""
-        if self.begun or self.result.cancelled():
+        if self.begun or self.result.done():
             return
         self.begun = True
         try:

@@ -5,6 +5,7 @@ It hears the last 8 s, up to the pause that is judged. It knows 23 languages.
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING
 
 from dragoman.voice.engine import HEARD
@@ -36,6 +37,7 @@ class SmartTurn:
         return await self._pool.run(Urgency.NOW, probability, await self._model.get(), pcm)
 
 
+@functools.cache
 def load() -> InferenceSession:
     """The model, warm. Blocks. Raises `EngineError`."""
     model = weights.opened(weights.find("pipecat", FILE, SHA256))

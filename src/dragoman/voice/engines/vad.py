@@ -11,6 +11,7 @@ the end at p50 and 26 ms at p90 (the model alone: 49 and 85 ms), with as many fa
 
 from __future__ import annotations
 
+import functools
 import math
 from collections import deque
 from typing import TYPE_CHECKING, Any
@@ -90,6 +91,7 @@ class Silero:
         self._age = self._calm = 0
 
 
+@functools.cache
 def load() -> InferenceSession:
     """The model; sessions share it. Blocks. Raises `EngineError`."""
     model = weights.opened(weights.find("pipecat", FILE, SHA256))
