@@ -97,6 +97,7 @@ class Visit:
 
     def took_tokens(self, tokens: int) -> Failure | None:
         """A turn that was booked elsewhere has ended. Why no further one may come, if so."""
+        self._booked += 1
         self._tokens += tokens
         return self._why_not()
 

@@ -57,6 +57,7 @@ class App:
         self.pages = Pages(gateway, metrics, lambda: self.draining, secrets)
         self.sessions = realtime.Sessions(gateway, secrets)
         self.sessions.observe = metrics.spoke
+        metrics.sessions = self.sessions.counts
         self.calls = Calls(gateway, self.sessions, self._begun, self._done)
         self.draining = False
         self.running = 0  # calls being answered

@@ -19,8 +19,9 @@ from dragoman import __version__
 from dragoman.accounts.view import AccountView, merged
 from dragoman.ledger.row import Row
 from dragoman.server.account_metrics import account_families
-from dragoman.server.voice_metrics import Stage, count, stage_families
+from dragoman.server.voice_metrics import Stage, count, session_families, stage_families
 from dragoman.voice.record import Turn
+from dragoman.voice.relaying.relay import Counts as Sessions
 
 if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
@@ -64,6 +65,7 @@ class Left(Struct):
     accounts: list[AccountView]
     waiting: int
     stages: dict[str, Stage] = field(default_factory=dict)
+    sessions: Sessions = field(default_factory=Sessions)
 
 
 class Metrics:
@@ -72,6 +74,7 @@ class Metrics:
     def __init__(self) -> None:
         self._counts: dict[_Key, Counts] = {}
         self._stages: dict[str, Stage] = {}
+        self.sessions = Sessions()
         self._known: dict[tuple[str, str | None, str | None, int, str | None], Counts] = {}  # the same, by raw values
 
     def observe(self, row: Row) -> None:
@@ -116,7 +119,9 @@ class Metrics:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         file = folder / f"{os.getpid()}.json"
         draft = file.with_suffix(".draft")
-        draft.write_bytes(msgspec.json.encode(Left(now, list(self._counts.items()), accounts, waiting, self._stages)))
+        draft.write_bytes(
+            msgspec.json.encode(Left(now, list(self._counts.items()), accounts, waiting, self._stages, self.sessions))
+        )
         draft.replace(file)
 
     def text(self, accounts: list[AccountView], waiting: int, folder: Path | None, now: float) -> bytes:
@@ -138,6 +143,7 @@ class Metrics:
         views, waiting = together(accounts, waiting, others, now)
         registry = CollectorRegistry(auto_describe=False)
         families = [*_families(total), *account_families(views, waiting, now), *stage_families(stages)]
+        families += session_families([self.sessions, *(other.sessions for other in others)])
         registry.register(_Families(families))
         return generate_latest(registry)
 

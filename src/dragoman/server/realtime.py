@@ -227,6 +227,7 @@ class Sessions:
         visit, surface, session = admitted.visit, admitted.surface, admitted.session
         end = End(duplex, admitted.codec)
         self._ends.add(end)
+        self.counts.open += 1
         minutes = visit.limits.max_session_minutes
         closing, failure = (1011, ""), None
         try:
@@ -246,6 +247,7 @@ class Sessions:
             failure = Failure(kind="internal", status=500, message="the gateway failed; its log has the details")
         finally:
             self._ends.discard(end)
+            self.counts.open -= 1
             if end.codec is not None and end.codec.lossy:
                 log.info("a session ignored %s", ", ".join(end.codec.lossy), extra={"request": visit.call.id})
             visit.end(None if failure is None else failure.kind)
@@ -314,7 +316,7 @@ class Relayed:
         self._counts = counts
         dialect = opening.surface.dialect
         spoken = {place.spoken for place in opening.visit.serving.lines.places(model)}
-        self._direct = dialect != "ga" and dialect in _ALIKE and spoken == {dialect}
+        self._direct = dialect in _ALIKE and spoken == {dialect} and opening.settings is None
         notices = "off" if spoken == {"ga"} and dialect == "ga" else opening.surface.notices
         self.codec = None if self._direct else bridges.client_codec(dialect, notices)
         self._codecs = [self.codec]

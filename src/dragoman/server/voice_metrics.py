@@ -1,13 +1,15 @@
-"""What Prometheus sees of the pipeline's turns: how long each stage took."""
+"""What Prometheus sees of realtime sessions: how many there are, what became of those at providers, and how long each
+stage of a pipeline's turns took."""
 
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
 
 from dragoman.voice.record import Turn
+from dragoman.voice.relaying.relay import Counts
 
 if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
@@ -50,3 +52,18 @@ def stage_families(stages: Mapping[str, Stage]) -> "Iterator[Metric]":
         bounds = [*(str(bound) for bound in BUCKETS), "+Inf"]
         family.add_metric([name], list(zip(bounds, accumulate(stage.buckets), strict=True)), stage.seconds)
     yield family
+
+
+def session_families(workers: Iterable[Counts]) -> "Iterator[Metric]":
+    from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+
+    each = list(workers)
+    yield GaugeMetricFamily(
+        "dragoman_realtime_sessions", "Realtime sessions that are open.", value=sum(counts.open for counts in each)
+    )
+    for name, what, total in (
+        ("turns", "Responses that ended in sessions at providers.", sum(counts.turns for counts in each)),
+        ("lost", "Sessions at providers whose connection was lost.", sum(counts.lost for counts in each)),
+        ("resumed", "Sessions that went on at another connection.", sum(counts.resumed for counts in each)),
+    ):
+        yield CounterMetricFamily(f"dragoman_relay_{name}", what, value=total)

@@ -49,7 +49,8 @@ Book: TypeAlias = Callable[[Turn], Failure | None]  # gives why no further turn 
 
 
 class Counts(Struct):
-    """What happened on all relays of a worker."""
+    """What happened to the sessions of a worker: how many are `open`; and of those at providers, turns that ended, ends
+    of providers that were lost, and goings on elsewhere."""
 
     open: int = 0
     turns: int = 0
@@ -101,7 +102,6 @@ class Relay:
         """Until one side is gone for good; the code and the reason to close the client's end with."""
         line = self._line
         assert line is not None
-        self._counts.open += 1
         self._asked = self._loop.time()
         self._watch(line)
         await self._tell(client, line)
@@ -114,7 +114,6 @@ class Relay:
             for way in ways:
                 way.cancel()
             await asyncio.gather(*ways, return_exceptions=True)
-            self._counts.open -= 1
             if self._timer is not None:
                 self._timer.cancel()
             if (line := self._line) is not None:
