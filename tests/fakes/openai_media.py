@@ -18,6 +18,7 @@ from .brain import JSON
 from .fake import Refused, pieces, reply_json, sse
 from .openai_chat import CREATED
 from .server import Reply, Request
+from .speech_sounds import cut, spoken
 
 if TYPE_CHECKING:
     from .openai import OpenAI
@@ -48,6 +49,10 @@ _SOUND = {
     "wav": "audio/wav",
     "pcm": "audio/pcm",
 }
+
+
+OLDER_VOICES = ("alloy", "ash", "coral", "echo", "fable", "onyx", "nova", "sage", "shimmer")
+VOICES = (*OLDER_VOICES, "ballad", "verse", "marin", "cedar")
 
 
 def vector(text: str, size: int) -> list[float]:
@@ -142,8 +147,15 @@ def speech(fake: "OpenAI", body: JSON) -> Reply:
     rules.between(body, "speed", 0.25, 4.0)
     if not body["input"]:
         raise Refused(400, "Invalid 'input': empty string.", code="empty_string", param="input")
-    sound = b"FAKE" + b"\x00\xff" * 400 + body["input"].encode()
+    older = body["model"].startswith("tts-1")
+    known = OLDER_VOICES if older else VOICES
+    if isinstance(body["voice"], str) and body["voice"] not in known:
+        raise Refused(400, f"Invalid value: '{body['voice']}'. Supported values are: {known}", param="voice")
+    pcm = body.get("response_format") == "pcm"
+    sound = spoken() if pcm else b"FAKE" + b"\x00\xff" * 400 + body["input"].encode()
     if body.get("stream_format") == "sse":
+        if older:
+            raise Refused(400, "stream_format 'sse' is not supported for this model", param="stream_format")
         frames = [
             sse({"type": "speech.audio.delta", "audio": base64.b64encode(sound[i : i + 300]).decode()})
             for i in range(0, len(sound), 300)
@@ -153,7 +165,7 @@ def speech(fake: "OpenAI", body: JSON) -> Reply:
         frames.append(sse({"type": "speech.audio.done", "usage": used}))
         return Reply(200, {"content-type": "text/event-stream; charset=utf-8"}, frames)
     mime = _SOUND[body.get("response_format", "mp3")]
-    return Reply(200, {"content-type": mime}, [sound[i : i + 300] for i in range(0, len(sound), 300)])
+    return Reply(200, {"content-type": mime}, cut(sound, 301))
 
 
 @cache
@@ -180,10 +192,15 @@ def transcriptions(fake: "OpenAI", request: Request, deployment: str | None) -> 
     if "." not in name:
         raise Refused(400, "Unrecognized file format. Supported formats: ['flac', 'm4a', 'mp3', 'mp4', 'wav']")
     text = brain.seen("audio", mime, data)
-    used = {"type": "tokens", "input_tokens": 40, "output_tokens": brain.tokens(text)}
+    older = fields["model"] == "whisper-1"
+    used: JSON = {"type": "tokens", "input_tokens": 40, "output_tokens": brain.tokens(text)}
     used |= {"total_tokens": 40 + brain.tokens(text), "input_token_details": {"audio_tokens": 40, "text_tokens": 0}}
     format = fields.get("response_format", "json")
-    if fields.get("stream"):
+    if older:
+        used = {"type": "duration", "seconds": 1}
+    elif format != "json" and fields["model"].endswith("-transcribe"):
+        raise Refused(400, f"response_format '{format}' is not compatible with model", param="response_format")
+    if fields.get("stream") and not older:
         frames = [sse({"type": "transcript.text.delta", "delta": piece}) for piece in pieces(text)]
         frames += [sse({"type": "transcript.text.done", "text": text, "usage": used}), b"data: [DONE]\n\n"]
         return Reply(200, {"content-type": "text/event-stream; charset=utf-8"}, frames)

@@ -72,7 +72,7 @@ class Script:
         self.lines = list(lines)
         self.begun: list[Line] = []
 
-    def begin(self, *, language: str | None = None, prompt: str | None = None) -> "Line":
+    def begin(self, *, language: str | None = None, prompt: str | None = None, book: Any = None) -> "Line":
         line = Line(self.lines[min(len(self.begun), len(self.lines) - 1)])
         self.begun.append(line)
         return line
@@ -118,7 +118,9 @@ class Voice:
         self.said: list[str] = []
         self.fails_at: str | None = None
 
-    async def say(self, text: str, *, voice: str | None = None, speed: float = 1.0) -> AsyncIterator[Sound]:
+    async def say(
+        self, text: str, *, voice: str | None = None, speed: float = 1.0, book: Any = None
+    ) -> AsyncIterator[Sound]:
         self.said.append(text)
         for end in range(4, len(text) + 4, 4):
             await asyncio.sleep(0)

@@ -79,7 +79,7 @@ def cost(usage: Usage, price: Price) -> int:
             break
     fresh, said = usage.input, usage.output
     if not (usage.cached or usage.cache_write or usage.reasoning or usage.audio_input or usage.audio_output):
-        return price.request + fresh * price.input + said * price.output
+        return min(price.request + fresh * price.input + said * price.output, MOST)
     write_rate = price.input if price.cache_write is None else price.cache_write
     total = price.request
 

@@ -253,7 +253,7 @@ class Gateway:
     def write_row(self, row: Row, usage: Usage | None, principal: Principal | None, reserved: int = 0) -> None:
         """Books a turn of a session; the row is in the journal when this returns, for the client's socket waits for no
         burst."""
-        if usage is not None and row.target is not None:
+        if usage is not None and row.target is not None and row.cost is None:
             row.cost = self.serving.pool.cost(row.target, usage)
         self._write(row, principal, reserved)
         self._burst.flush()

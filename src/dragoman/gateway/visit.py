@@ -16,11 +16,13 @@ from dragoman.ledger.row import Row
 
 
 class Took(Struct, kw_only=True):
-    """A turn, for the ledger. `usage` None: nobody counted. Times are milliseconds; `ttft`: to its first sound."""
+    """A turn, or a call of a speech engine, for the ledger. `usage` None: nobody counted. `cost`: pico-dollars, where
+    it is not by tokens. Times are milliseconds; `ttft`: to its first sound."""
 
     target: str | None
     account: str | None
     usage: Usage | None = None
+    cost: int | None = None
     status: int = 200
     error: str | None = None
     total: float = 0.0
@@ -83,7 +85,7 @@ class Visit:
             time=time.time() - took.total / 1000,
             key=first.key, key_name=first.key_name, dialect=first.dialect, model=first.model,
             decision=first.decision, tags=first.tags, lossy=first.lossy, attempts=first.attempts,
-            target=took.target, account=took.account, status=took.status, error=took.error, stream=True,
+            target=took.target, account=took.account, status=took.status, error=took.error, stream=True, cost=took.cost,
             admit=first.admit, route=first.route, queue=first.queue, upstream=first.upstream,
             ttft=took.ttft, total=took.total, resumed=took.resumed,
         )  # fmt: skip

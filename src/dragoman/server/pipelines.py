@@ -12,11 +12,12 @@ from dragoman import config
 from dragoman.canon import Failed, Failure
 from dragoman.gateway.gateway import Gateway
 from dragoman.gateway.inside import Inside
-from dragoman.gateway.visit import Visit
+from dragoman.gateway.visit import Took, Visit
 from dragoman.voice.codecs import ga
 from dragoman.voice.codecs.codec import Notices
-from dragoman.voice.engine import EngineError
+from dragoman.voice.engine import EngineError, Spent
 from dragoman.voice.engines import Engines, open_engines
+from dragoman.voice.engines.providers import provider_engines
 from dragoman.voice.events import JSON
 from dragoman.voice.pipeline import Pipeline
 from dragoman.voice.record import Turn
@@ -28,10 +29,15 @@ log = logging.getLogger("dragoman")
 _KINDS = {False: "realtime", True: "transcription"}
 
 
-class Speech:
-    """The speech engines of a worker."""
+def engines_of(gateway: Gateway) -> Callable[[config.Voice], Engines]:
+    """What opens engines, those of the providers that `gateway` has accounts of included."""
+    return lambda voice: open_engines(voice, *provider_engines(gateway.client, lambda: gateway.serving))
 
-    def __init__(self, open_: Callable[[config.Voice], Engines] = open_engines) -> None:
+
+class Speech:
+    """The speech engines of a worker. `open_` opens those that the config names."""
+
+    def __init__(self, open_: Callable[[config.Voice], Engines]) -> None:
         self._open = open_
         self._settings: config.Voice | None = None
         self._loading: asyncio.Task[Engines] | None = None
@@ -97,11 +103,16 @@ async def open_pipeline(
         observe(turn)
         return visit.took_tokens(turn.tokens)
 
+    def book(spent: Spent) -> None:
+        error = "upstream_error" if spent.failed else None
+        visit.turn(Took(target=spent.target, account=spent.account, usage=spent.usage, cost=spent.cost, error=error,
+                        status=502 if spent.failed else 200))  # fmt: skip
+
     engines = await speech.engines(voice)
     try:
         pipeline = Pipeline(
             name, model, engines, kind=_KINDS[transcription], tells_turns=turns, observe=counted,
-            speculations=voice.paid_speculations, settings=settings,
+            speculations=voice.paid_speculations, book=book, settings=settings,
         )  # fmt: skip
     except Refused as refused:
         message = refused.error["message"]

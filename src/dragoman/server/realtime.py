@@ -37,7 +37,7 @@ from dragoman.gateway.naming import find_model
 from dragoman.gateway.visit import Took, Visit, Visits
 from dragoman.server import surfaces
 from dragoman.server.http import Request, Response
-from dragoman.server.pipelines import Speech, open_pipeline
+from dragoman.server.pipelines import Speech, engines_of, open_pipeline
 from dragoman.voice.codecs.codec import Notices
 from dragoman.voice.record import Turn as PipelineTurn
 from dragoman.voice.relaying import bridges
@@ -157,7 +157,7 @@ class Sessions:
         self._visits = Visits()
         self._ends: set[End] = set()  # those of the clients that are here
         self.counts = Counts()
-        self.speech = Speech()
+        self.speech = Speech(engines_of(gateway))
         self.observe: Callable[[PipelineTurn], None] = lambda turn: None  # told of every turn of a pipeline
 
     async def serve(self, request: Request, surface: Surface, out: Response) -> None:

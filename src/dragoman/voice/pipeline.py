@@ -22,7 +22,7 @@ from dragoman.canon import Broken, End, Event, Failure, Request
 from dragoman.voice import orders
 from dragoman.voice.dialogue import SESSION_SECONDS, Dialogue
 from dragoman.voice.ear import Cleaner
-from dragoman.voice.engine import EngineError, Sound, Speaker, Transcriber, TurnJudge, Utterance, VoiceActivity
+from dragoman.voice.engine import Book, EngineError, Sound, Speaker, Transcriber, TurnJudge, Utterance, VoiceActivity
 from dragoman.voice.engines import echo
 from dragoman.voice.events import JSON, error
 from dragoman.voice.model import Answering, Model
@@ -66,13 +66,15 @@ class Pipeline:
 
     `kind`: `realtime` or `transcription`. `tells_turns`: the client asked for the event `dragoman.turn`. `observe` is
     given every turn's record, and says why no further one may come, if so. `speculations`: how many answers of a model
-    that costs money may be begun in vain. `settings`: the configuration it begins with; raises `Refused`.
+    that costs money may be begun in vain. `book` is told what providers' speech engines
+    took. `settings`: the configuration it begins with; raises `Refused`.
     """
 
     def __init__(
         self, model_name: str, model: Model, engines: Ears, *, kind: str = "realtime", tells_turns: bool = False,
         observe: Callable[[Turn], Failure | None] = lambda turn: None, speculations: int = 0,
-        seconds: float = SESSION_SECONDS, settings: JSON | None = None, clock: Callable[[], float] = time.monotonic,
+        book: Book | None = None, seconds: float = SESSION_SECONDS, settings: JSON | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:  # fmt: skip
         self._model = model
         self._engines = engines
@@ -80,6 +82,7 @@ class Pipeline:
         self._tells_turns = tells_turns
         self._observe = observe
         self._speculations = speculations
+        self._book = book
         self._utterances: dict[int, Utterance] = {}
         self._asking: dict[str, tuple[Answering, asyncio.Task[None]]] = {}
         self._warming: asyncio.Task[None] | None = None
@@ -165,7 +168,7 @@ class Pipeline:
                     await self._send(order.event)
                 case orders.Listen():
                     self._utterances[order.utterance] = self._engines.transcriber.begin(
-                        language=order.language, prompt=order.prompt
+                        language=order.language, prompt=order.prompt, book=self._book
                     )
                 case orders.Feed():
                     self._utterances[order.utterance].feed(order.pcm)
@@ -310,7 +313,7 @@ class Pipeline:
     async def _speak(self, order: orders.Speak) -> None:
         failed = None
         try:
-            said = self._engines.speaker.say(order.text, voice=order.voice, speed=order.speed)
+            said = self._engines.speaker.say(order.text, voice=order.voice, speed=order.speed, book=self._book)
             try:
                 async for sound in said:
                     await self._tell(partial(self._sound, order.run, sound))

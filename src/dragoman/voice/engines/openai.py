@@ -13,7 +13,7 @@ Speech): Groq's voices come as WAV files at 48 kHz.
 from __future__ import annotations
 
 import re
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
@@ -21,7 +21,7 @@ from dragoman.canon import Failed
 from dragoman.dialects.openai_chat.errors import failure_of
 from dragoman.voice.engine import HEARD, Book, Words
 from dragoman.voice.engines.calls import FAILURES, Call, Calls, Place
-from dragoman.voice.engines.speaking import NAMES, Asked, HttpSpeaker, broken, usage_of, within
+from dragoman.voice.engines.speaking import NAMES, Asked, Comes, HttpSpeaker, broken, usage_of, within
 from dragoman.voice.wav import head
 from dragoman.wire import sse
 from dragoman.wire.head import block
@@ -151,13 +151,12 @@ def _object(data: bytes) -> dict[str, Any]:
 def speaker(calls: Calls, model: str, provider: str) -> HttpSpeaker:
     older = model.startswith("tts-1")
     groq = provider == "groq"
-    comes: Literal["pcm", "wav", "sse"] = "wav" if groq else "sse" if provider == "openai" and not older else "pcm"
+    comes: Comes = "wav" if groq else "sse" if provider == "openai" and not older else "pcm"
 
     def ask(text: str, voice: str, speed: float) -> Asked:
-        body: dict[str, object] = {
-            "model": model, "input": text, "voice": {"id": voice} if provider == "openai" and _CUSTOM.fullmatch(voice)
-            else voice, "response_format": "wav" if groq else "pcm",
-        }  # fmt: skip
+        chosen = {"id": voice} if provider == "openai" and _CUSTOM.fullmatch(voice) else voice
+        body: dict[str, object] = {"model": model, "input": text, "voice": chosen}
+        body["response_format"] = "wav" if groq else "pcm"
         if comes == "sse":
             body["stream_format"] = "sse"
         if speed != 1.0:

@@ -33,12 +33,15 @@ NAMES = ("alloy", "ash", "ballad", "coral", "echo", "fable", "onyx", "nova", "sa
          "cedar")  # fmt: skip
 
 
+Comes: TypeAlias = Literal["pcm", "wav", "sse"]
+
+
 class Asked(Struct, frozen=True):
     """A request for speech. `comes`: as bare samples at `SPOKEN`, as a WAV file at any rate, or in OpenAI's events."""
 
     path: str
     body: dict[str, object]
-    comes: Literal["pcm", "wav", "sse"] = "pcm"
+    comes: Comes = "pcm"
 
 
 Ask: TypeAlias = Callable[[str, str, float], Asked]  # text, voice, speed
