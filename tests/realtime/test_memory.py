@@ -277,7 +277,8 @@ def test_silence_is_not_kept_where_the_provider_listens_for_speech() -> None:
     assert len(memory.replay()) >= 50
 
 
-@pytest.mark.parametrize("broken", ["", "no JSON", "[]", "{}", '{"type": 5}', '{"type": "session.update", "session": 5}',
+@pytest.mark.parametrize("broken", ["", "no JSON", "[]", "{}", '{"type": 5}',
+                                    '{"type": "session.update", "session": 5}',
                                     '{"type":"response.done","response":[]}', "[" * 100_000,
                                     '{"type":"conversation.item.added","item":{"id":7,"content":"x"}}'])  # fmt: skip
 def test_what_is_no_event_passes_and_does_no_harm(broken: str) -> None:

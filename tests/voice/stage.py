@@ -267,7 +267,7 @@ class Client:
 
     async def sees(self, kind: str, count: int = 1) -> dict[str, Any]:
         """Waits for the event of this type, the `count`th one; returns it."""
-        async with asyncio.timeout(5), self._changed:
+        async with asyncio.timeout(60), self._changed:
             await self._changed.wait_for(lambda: len(self.of(kind)) >= count)
         return self.of(kind)[count - 1]
 
@@ -303,7 +303,7 @@ class Session:
 
     async def __aexit__(self, *error: object) -> None:
         self.client.leave()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             self.closed = await self._running
         assert asyncio.all_tasks() <= self._before
         if error[0] is None:

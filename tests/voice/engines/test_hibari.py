@@ -43,7 +43,7 @@ async def test_it_is_audible_from_the_start(speaker: Hibari, text: str) -> None:
 
 @pytest.mark.parametrize("speed", [0.8, 1.0, 1.5])
 async def test_it_can_be_understood(speaker: Hibari, speed: float) -> None:
-    assert speech.word_errors(TWO, understood(await said(speaker, TWO, speed))) <= 1
+    assert speech.word_errors(TWO, understood(await said(speaker, TWO, speed))) <= 2  # of 8
 
 
 async def test_speed_is_heard_and_a_wild_one_is_bounded(speaker: Hibari) -> None:
