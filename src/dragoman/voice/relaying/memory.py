@@ -207,13 +207,16 @@ class Memory:
             self._items.put(mine, head.previous_item_id)
             return message
         done = self._answered("conversation.item.create", item_id)
+        after = head.previous_item_id
         if done is not None:
-            given = plain(msgspec.json.decode(done.message, type=Head).item)
+            asked = msgspec.json.decode(done.message, type=Head)
+            given = plain(asked.item)
             body = body | {"content": given["content"]} if given.get("content") else body  # sound is not repeated in it
+            after = asked.previous_item_id if asked.previous_item_id == "root" else after  # else told by null
         known = self._items.get(item_id)
         item = known or Item(item_id, body)
         item.body = body
-        self._items.put(item, head.previous_item_id)
+        self._items.put(item, after)
         return message
 
     def _item_done(self, message: str, head: Head) -> str | None:
