@@ -88,7 +88,7 @@ TALK: list[Event] = [
 STEPS = ("say", "arrives", "comes", "comes", "step") * 6 + ("lose",)
 
 
-@settings(max_examples=400)
+@settings(max_examples=150)
 @given(st.lists(st.sampled_from(STEPS), min_size=100, max_size=200))
 def test_whatever_is_lost_whenever_there_is_one_session_and_nothing_is_heard_twice(steps: list[str]) -> None:
     run, left = Run(), deque(TALK)
