@@ -95,7 +95,7 @@ class VirtualProvider:
             "".join(WORDS[: number + 1]).replace(" ", ""))]  # fmt: skip
 
     def _answer(self) -> Iterator[None]:
-        left = WORDS[len(self.said()) :] or WORDS
+        left = WORDS[len(self.said()) :]
         response = {"id": self._id("resp"), "object": "realtime.response", "conversation_id": "conv", "output": []}
         item = {"id": self._id("item"), "type": "message", "role": "assistant", "content": []}
         at = {"response_id": response["id"], "item_id": item["id"], "output_index": 0, "content_index": 0}

@@ -61,6 +61,11 @@ class Item(Struct):
     response: str | None = None
 
     @property
+    def calls(self) -> bool:
+        """It is a call of a function."""
+        return self.body.get("type") == "function_call"
+
+    @property
     def size(self) -> int:
         """Characters of sound."""
         given = self.body.get("content") or []

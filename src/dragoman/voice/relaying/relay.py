@@ -175,7 +175,11 @@ class Relay:
         if head.type == LEAVING:
             self._moving = True
             return True
-        shown = self._memory.came(event, head)
+        shown: str | None = event
+        try:
+            shown = self._memory.came(event, head)
+        except Exception:  # a shape that nobody has seen: it passes, as everything does
+            log.exception("%s at account %s: an event (%s) was not understood", line.target, line.account, head.type)
         kind = OURS.get(head.type, head.type)
         after = _AFTER.get(kind)
         refused = after(self, line, head, came) if after is not None else None
