@@ -9,24 +9,18 @@ from collections.abc import Callable
 from typing import Any
 
 from dragoman.dialects.gemini.names import camel, keyed, listed
-from dragoman.voice import pcm
-from dragoman.voice.codecs.codec import LEAVING, Event, NewId, UpstreamCodec, encoded, refusal, standard_base64
+from dragoman.voice import events, items, pcm
+from dragoman.voice.codecs.codec import LEAVING, Event, NewId, UpstreamCodec, encoded, standard_base64
 from dragoman.voice.codecs.gemini.contents import GA_RATE, write_item, write_output
 from dragoman.voice.codecs.gemini.history import History
 from dragoman.voice.codecs.gemini.making import Making
+from dragoman.voice.codecs.gemini.settings import Settings
 from dragoman.voice.codecs.gemini.setup import write_context, write_setup
 from dragoman.voice.codecs.gemini.speech import Speech
 from dragoman.voice.codecs.gemini.usage import read_usage
 from dragoman.voice.codecs.sound import milliseconds
+from dragoman.voice.refusal import Refused
 
-_PCM = {"type": "audio/pcm", "rate": GA_RATE}
-_DEFAULTS: Event = {
-    "output_modalities": ["audio"],
-    "audio": {
-        "input": {"format": _PCM, "turn_detection": {"type": "server_vad"}, "transcription": None},
-        "output": {"format": _PCM},
-    },
-}
 _TELEPHONE = {"audio/pcmu": "g711_ulaw", "audio/pcma": "g711_alaw"}
 
 
@@ -35,8 +29,7 @@ class Upstream(UpstreamCodec):
 
     def __init__(self, new_id: NewId, model: str = "") -> None:
         super().__init__(new_id, model)
-        self._session: Event = {"type": "realtime", "object": "realtime.session", "id": new_id("sess"), "model": model,
-                                **_DEFAULTS}  # fmt: skip
+        self._settings = Settings(new_id("sess"), model)
         self._conversation = new_id("conv")
         self._set_up = False  # the setup has been sent
         self._ready = False  # and is in force
@@ -54,49 +47,43 @@ class Upstream(UpstreamCodec):
         self._making: Making | None = None
         self._stopped = False  # the client stopped it, and Gemini may still talk
         self._usage: Event | None = None
-        self._echoes.append(self._event("session.created", session=self._session))
+        self._echoes.append(self._event("session.created", session=self._settings.shown))
 
     # --- to Gemini ---
 
     def _write(self, event: Event) -> list[Event]:
         kind = event["type"]
-        if kind == "session.update":
-            return self._update(event)
-        messages = self._setup(self._session)
-        said = _WRITE.get(kind)
-        out = said(self, event) if said else self._unknown(event)
+        if kind.startswith("dragoman."):
+            return []
+        try:
+            events.read(event)
+            if kind == "session.update":
+                self._settings.judge(event["session"])
+                return self._update(event["session"])
+            messages = self._setup()
+            out = _WRITE[kind](self, event)
+        except Refused as refused:
+            self._echoes.append({**events.error(refused, event.get("event_id")), "event_id": self.new_id("event")})
+            return []
         if self._ready:
             return [*messages, *out]
         self._held += out
         return messages
 
-    def _setup(self, session: Event) -> list[Event]:
+    def _setup(self) -> list[Event]:
         if self._set_up:
             return []
         self._set_up = True
-        return [{"setup": write_setup(session, self.model or "", self.note)}]
+        return [{"setup": write_setup(self._settings.shown, self.model or "", self.note)}]
 
-    def _update(self, event: Event) -> list[Event]:
-        session = event.get("session")
-        if not isinstance(session, dict):
-            return self._refuse(event, "session", "a session.update without a session")
-        if session.get("type") == "transcription":
-            return self._refuse(event, "session.type", "a session that only transcribes")
+    def _update(self, session: Event) -> list[Event]:
         if not self._set_up:
-            self._session = _merged(self._session, session)
+            self._settings.lay(session)
             self._updated = True
-            return self._setup(self._session)
-        return self._change(session)
-
-    def _change(self, session: Event) -> list[Event]:
-        """After the setup, instructions and tools are what can be changed."""
-        before = self._session
-        for name, value in _leaves(session):
-            if name not in ("type", "model", "instructions", "tools") and _at(before, name) != value:
-                self.note(f"session.{name}")
-        changed = {k: v for k, v in session.items() if k in ("instructions", "tools") and before.get(k) != v}
-        self._session = {**before, **changed}
-        self._echoes.append(self._event("session.updated", session=self._session))
+            return self._setup()
+        changed, lost = self._settings.change(session)
+        self.note(*(f"session.{name}" for name in lost))
+        self._echoes.append(self._event("session.updated", session=self._settings.shown))
         if not changed:
             return []
         update: Event = write_context(changed, self.model or "", self.note)
@@ -109,30 +96,27 @@ class Upstream(UpstreamCodec):
         return []
 
     def _append(self, event: Event) -> list[Event]:
-        form = self._session["audio"]["input"].get("format") or _PCM
-        sound, rate = standard_base64(event.get("audio")), GA_RATE
-        if encoding := _TELEPHONE.get(str(form.get("type"))):
-            try:
-                decoded = pcm.decoded(pcm.bytes_of(str(sound)), encoding)  # type: ignore[arg-type]  # one of the two
-            except pcm.BadAudio as error:
-                return self._refuse(event, "audio", f"such sound: {error}")
-            sound, rate = pcm.base64_of(decoded), pcm.TELEPHONY
-        self._speech.hear(milliseconds(sound, rate))
-        begin: list[Event] = [{"realtimeInput": {"activityStart": {}}}] if self._by_hand() and not self._active else []
-        self._active = self._by_hand()
+        try:
+            sound = pcm.bytes_of(event["audio"])
+            encoding = _TELEPHONE.get(self._settings.encoding, "pcm16")
+            decoded = pcm.decoded(sound, encoding)  # type: ignore[arg-type]  # one of the three
+        except pcm.BadAudio as error:
+            raise Refused(f"Invalid 'audio': {error}.", "invalid_value", "audio") from None
+        rate = GA_RATE if encoding == "pcm16" else pcm.TELEPHONY
+        data = pcm.base64_of(decoded)
+        self._speech.hear(milliseconds(data, rate))
+        by_hand = self._settings.by_hand
+        begin: list[Event] = [{"realtimeInput": {"activityStart": {}}}] if by_hand and not self._active else []
+        self._active = by_hand
         before = [] if self._making else self._history.tell()
-        return [*before, *begin, {"realtimeInput": {"audio": {"mimeType": f"audio/pcm;rate={rate}", "data": sound}}}]
-
-    def _by_hand(self) -> bool:
-        """Whether the client says when the user's turn begins and ends."""
-        return self._session["audio"]["input"].get("turn_detection", _DEFAULTS) is None
+        return [*before, *begin, {"realtimeInput": {"audio": {"mimeType": f"audio/pcm;rate={rate}", "data": data}}}]
 
     def _commit(self, event: Event) -> list[Event]:
         if not self._speech.unheard():
             text = "Error committing input audio buffer: buffer too small. Nothing was appended since the last commit."
-            return self._error(event, text, "input_audio_buffer_commit_empty")
+            raise Refused(text, "input_audio_buffer_commit_empty")
         self._echoes += self._user_turn(spoken=False)
-        return [] if self._by_hand() else [{"realtimeInput": {"audioStreamEnd": True}}]
+        return [] if self._settings.by_hand else [{"realtimeInput": {"audioStreamEnd": True}}]
 
     def _clear(self, event: Event) -> list[Event]:
         del event
@@ -141,15 +125,15 @@ class Upstream(UpstreamCodec):
         self._echoes.append(self._event("input_audio_buffer.cleared"))
         return []
 
+    def _clear_output(self, event: Event) -> list[Event]:
+        raise self._cannot(event, "type", "the clearing of a buffer that calls alone have")
+
     def _create_item(self, event: Event) -> list[Event]:
-        item = dict(event.get("item") or {})
-        item = {"id": self.new_id("item"), "object": "realtime.item", "status": "completed", **item}
+        item = items.made(event["item"], "item", self.new_id("item"))
         if event.get("previous_item_id") not in (None, self._last):
             self.note("previous_item_id")
-        waits = item.get("type") == "function_call_output" and item.get("call_id") in self._calls
+        waits = item["type"] == "function_call_output" and item["call_id"] in self._calls
         content = None if waits else write_item(item, self._names, self.note)
-        if content is None and item.get("type") not in ("message", "function_call_output"):
-            return self._refuse(event, "item.type", f"an item of type {item.get('type')}")
         for kind in ("added", "done"):
             told = self._event(f"conversation.item.{kind}", previous_item_id=self._last, item=_without_sound(item))
             self._echoes.append(told)
@@ -163,10 +147,10 @@ class Upstream(UpstreamCodec):
     def _create_response(self, event: Event) -> list[Event]:
         if self._making or self._asked is not None:
             text = "Conversation already has an active response in progress. Wait until it is finished."
-            return self._error(event, text, "conversation_already_has_active_response")
+            raise Refused(text, "conversation_already_has_active_response")
         response = event.get("response") or {}
         if response.get("conversation") == "none" or response.get("input") is not None:
-            return self._refuse(event, "response.conversation", "a response outside the conversation")
+            raise self._cannot(event, "response.conversation", "a response outside the conversation")
         for name in response:
             if name not in ("metadata", "conversation") and response[name] is not None:
                 self.note(f"response.{name}")
@@ -183,7 +167,7 @@ class Upstream(UpstreamCodec):
 
     def _cancel(self, event: Event) -> list[Event]:
         if self._making is None:
-            return self._error(event, "Cancellation failed: no active response found.", "response_cancel_not_active")
+            raise Refused("Cancellation failed: no active response found.", "response_cancel_not_active")
         self._echoes += self._finish("cancelled", "client_cancelled")
         self._stopped = True
         stop = self._history.stop()
@@ -194,7 +178,7 @@ class Upstream(UpstreamCodec):
     def _truncate(self, event: Event) -> list[Event]:
         """Gemini cuts its reply itself where it was interrupted."""
         if event.get("item_id") not in self._items:
-            return self._refuse(event, "item_id", "the name of an item that is not there")
+            raise self._cannot(event, "item_id", "the name of an item that is not there")
         self.note("conversation.item.truncate")
         fields = {name: event.get(name) for name in ("item_id", "content_index", "audio_end_ms")}
         self._echoes.append(self._event("conversation.item.truncated", **fields))
@@ -203,26 +187,16 @@ class Upstream(UpstreamCodec):
     def _retrieve(self, event: Event) -> list[Event]:
         item = self._items.get(str(event.get("item_id")))
         if item is None:
-            return self._refuse(event, "item_id", "the name of an item that is not there")
+            raise self._cannot(event, "item_id", "the name of an item that is not there")
         self._echoes.append(self._event("conversation.item.retrieved", item=item))
         return []
 
     def _delete(self, event: Event) -> list[Event]:
-        return self._refuse(event, "type", "the deletion of an item")
+        raise self._cannot(event, "type", "the deletion of an item")
 
-    def _unknown(self, event: Event) -> list[Event]:
-        if event["type"].startswith("dragoman."):
-            return []
-        return self._error(event, f"Invalid value: '{event['type']}'.", "invalid_value", "type")
-
-    def _refuse(self, event: Event, param: str, what: str) -> list[Event]:
+    def _cannot(self, event: Event, param: str, what: str) -> Refused:
         self.record(f"{event['type']}: {param}")
-        return self._error(event, f"The provider of this session does not take {what}.", "invalid_value", param)
-
-    def _error(self, event: Event, message: str, code: str, param: str | None = None) -> list[Event]:
-        error = refusal(self.new_id, message, code=code, param=param, event_id=event.get("event_id"))
-        self._echoes.append(error)
-        return []
+        return Refused(f"The provider of this session does not take {what}.", "invalid_value", param)
 
     # --- from Gemini ---
 
@@ -243,7 +217,7 @@ class Upstream(UpstreamCodec):
         self._ready = True
         self._answers += [encoded(message) for message in self._held]
         self._held = []
-        return [self._event("session.updated", session=self._session)] if self._updated else []
+        return [self._event("session.updated", session=self._settings.shown)] if self._updated else []
 
     def _content(self, said: Event) -> list[Event]:
         events: list[Event] = []
@@ -264,7 +238,7 @@ class Upstream(UpstreamCodec):
 
     def _interrupted(self) -> list[Event]:
         self._stopped = False
-        begun = self._speech.begin() if self._making and not self._by_hand() else []
+        begun = self._speech.begin() if self._making and not self._settings.by_hand else []
         return [*begun, *self._finish("cancelled", "turn_detected")]
 
     def _part(self, part: Event) -> list[Event]:
@@ -276,7 +250,7 @@ class Upstream(UpstreamCodec):
                 return []
             begin, making = self._begin()
             return [*begin, *making.sound(str(standard_base64(data)))]
-        elif isinstance(text := part.get("text"), str) and "text" in self._session["output_modalities"]:
+        elif isinstance(text := part.get("text"), str) and self._settings.writes:
             return self._says("text", text)
         else:
             for name in part:
@@ -294,7 +268,11 @@ class Upstream(UpstreamCodec):
         if self._making:
             return [], self._making
         events = self._user_turn(spoken=True) if self._speech.unheard() and self._asked is None else []
-        about = {"output_modalities": self._session["output_modalities"], "metadata": None, **(self._asked or {})}
+        about = {
+            "output_modalities": self._settings.shown["output_modalities"],
+            "metadata": None,
+            **(self._asked or {}),
+        }
         self._asked = None
         self._making = Making(self.new_id, self._conversation, self._last, about)
         return [*events, *self._making.begin()], self._making
@@ -366,6 +344,7 @@ _WRITE: dict[str, Callable[[Upstream, Event], list[Event]]] = {
     "input_audio_buffer.append": Upstream._append,
     "input_audio_buffer.commit": Upstream._commit,
     "input_audio_buffer.clear": Upstream._clear,
+    "output_audio_buffer.clear": Upstream._clear_output,
     "conversation.item.create": Upstream._create_item,
     "conversation.item.truncate": Upstream._truncate,
     "conversation.item.retrieve": Upstream._retrieve,
@@ -389,33 +368,6 @@ def _is_over(said: Event) -> bool:
     if status in (None, "INTERACTION_STATUS_UNSPECIFIED"):
         return bool(said.get("turnComplete"))
     return bool(status == "IDLE")
-
-
-def _merged(before: Event, change: Event) -> Event:
-    """`before`, with what `change` says; objects within objects likewise."""
-    both = {
-        name: _merged(before[name], change[name])
-        for name in ("audio", "input", "output")
-        if isinstance(change.get(name), dict) and isinstance(before.get(name), dict)
-    }
-    return {**before, **change, **both}
-
-
-def _leaves(session: Event, under: str = "") -> list[tuple[str, Any]]:
-    found: list[tuple[str, Any]] = []
-    for key, value in session.items():
-        if isinstance(value, dict) and under + key in ("audio", "audio.input", "audio.output"):
-            found += _leaves(value, f"{under}{key}.")
-        else:
-            found.append((under + key, value))
-    return found
-
-
-def _at(session: Event, path: str) -> Any:
-    here: Any = session
-    for step in path.split("."):
-        here = here.get(step) if isinstance(here, dict) else None
-    return here
 
 
 def _without_sound(item: Event) -> Event:
