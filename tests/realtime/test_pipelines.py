@@ -140,7 +140,8 @@ async def test_a_key_s_limits_hold_within_a_session(tmp_path: Path) -> None:
 async def test_a_transcription_session_needs_no_model(tmp_path: Path) -> None:
     async with talking(tmp_path, "Take this down.") as (running, fake, _):
         client = AsyncOpenAI(api_key="any", base_url=f"{running.url}/v1")
-        async with client.realtime.connect(model="", extra_query={"intent": "transcription"}) as connection:
+        query = {"intent": "transcription"}
+        async with client.realtime.connect(model="unheard-of-transcribe", extra_query=query) as connection:
             settings: Any = {"type": "transcription", "audio": {"input": {"transcription": {"model": "whisper-1"}}}}
             await connection.session.update(session=settings)
             for sound in (silence(300), speech(600), silence(800)):
