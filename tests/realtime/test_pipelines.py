@@ -3,13 +3,19 @@
 import asyncio
 import base64
 import contextlib
+import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from azure.ai.voicelive.aio import connect
+from azure.ai.voicelive.models import AzureSemanticVad, RequestSession
+from azure.core.credentials import AzureKeyCredential
 from gate import Gate, gate
+from google.genai import types
 from openai import APIStatusError, AsyncOpenAI
+from test_bridged_sessions import gemini_client, server_tls
 
 from dragoman import config
 from dragoman.server.pipelines import Speech
@@ -41,12 +47,14 @@ class Loaded(Engines):
 
 
 @contextlib.asynccontextmanager
-async def talking(folder: Path, *lines: str, **tables: Any) -> AsyncIterator[tuple[Gate, OpenAIFake, Loaded]]:
+async def talking(
+    folder: Path, *lines: str, tls: ssl.SSLContext | None = None, **tables: Any
+) -> AsyncIterator[tuple[Gate, OpenAIFake, Loaded]]:
     engines = Loaded(*lines)
     with OpenAIFake() as fake:
         account = {"name": "a", "provider": "openai", "key": fake.key, "base_url": fake.base_url}
         models = [{"name": "smart", "targets": ["openai/gpt-4.1"]}]
-        async with gate(folder, [account], **({"models": models} | tables)) as running:
+        async with gate(folder, [account], tls=tls, **({"models": models} | tables)) as running:
             running.app.sessions.speech = Speech(lambda settings: engines)  # type: ignore[arg-type, return-value]
             yield running, fake, engines
             await running.app.sessions.speech.close()
@@ -132,7 +140,8 @@ async def test_a_key_s_limits_hold_within_a_session(tmp_path: Path) -> None:
 async def test_a_transcription_session_needs_no_model(tmp_path: Path) -> None:
     async with talking(tmp_path, "Take this down.") as (running, fake, _):
         client = AsyncOpenAI(api_key="any", base_url=f"{running.url}/v1")
-        async with client.realtime.connect(model="", extra_query={"intent": "transcription"}) as connection:
+        query = {"intent": "transcription"}
+        async with client.realtime.connect(model="unheard-of-transcribe", extra_query=query) as connection:
             settings: Any = {"type": "transcription", "audio": {"input": {"transcription": {"model": "whisper-1"}}}}
             await connection.session.update(session=settings)
             for sound in (silence(300), speech(600), silence(800)):
@@ -166,3 +175,34 @@ async def test_turns_are_seen_by_prometheus(tmp_path: Path) -> None:
         await until(connection, "conversation.item.done", [])
         text = running.app.sessions.observe.__self__.text([], 0, None, 0.0).decode()  # type: ignore[attr-defined]
         assert 'dragoman_voice_stage_seconds_count{stage="total"} 1.0' in text
+
+
+async def test_voice_live_s_client_talks_to_a_text_model(tmp_path: Path) -> None:
+    async with talking(tmp_path, "What is the time?") as (running, fake, _):
+        credential = AzureKeyCredential("any")
+        async with connect(credential=credential, endpoint=running.url, model="smart") as connection:
+            await connection.session.update(
+                session=RequestSession(
+                    instructions="Be kind.", turn_detection=AzureSemanticVad(silence_duration_ms=200)
+                )
+            )
+            for sound in (silence(300), speech(600), silence(1200)):
+                await connection.input_audio_buffer.append(audio=base64.b64encode(sound).decode())
+            kinds = []
+            async for event in connection:
+                kinds.append(event["type"])
+                if kinds[-1] == "response.done":
+                    break
+        assert "response.audio.delta" in kinds and "error" not in kinds
+        assert fake.last.json["messages"][0]["content"] == "Be kind."
+        assert fake.last.json["messages"][-1] == {"role": "user", "content": "What is the time?"}
+
+
+async def test_a_gemini_client_talks_to_a_text_model(tmp_path: Path) -> None:
+    async with talking(tmp_path, "What is the time?", tls=server_tls()) as (running, fake, _):
+        config: Any = {"response_modalities": ["AUDIO"], "system_instruction": "Be kind."}
+        async with gemini_client(running).aio.live.connect(model="smart", config=config) as session:
+            for sound in (silence(300, 16_000), speech(600, 16_000), silence(1200, 16_000)):
+                await session.send_realtime_input(audio=types.Blob(data=sound, mime_type="audio/pcm;rate=16000"))
+            heard = b"".join([message.data or b"" async for message in session.receive()])
+        assert heard and fake.last.json["messages"][0]["content"] == "Be kind."

@@ -221,6 +221,7 @@ class Writer:
     """A model: the answers are said one after another, the last one again and again."""
 
     metered = False
+    window: int | None = None
 
     def __init__(self, *answers: list[Event]) -> None:
         self.answers = list(answers) or [says("It is ", "fine today.")]

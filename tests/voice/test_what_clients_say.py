@@ -1,5 +1,7 @@
 """Client events, the session's configuration, items: done as the original does them, or refused in its words."""
 
+from itertools import pairwise
+
 import pytest
 
 from .stage import Session, Writer, append, says, silence, speech
@@ -202,3 +204,32 @@ async def test_speech_in_the_middle_of_a_change_is_still_one_turn():
         committed = await session.client.sees("input_audio_buffer.committed")
         assert committed["item_id"] == session.client.of("input_audio_buffer.speech_started")[0]["item_id"]
         await session.client.sees("response.done")
+
+
+async def test_a_conversation_that_outgrows_the_model_is_told_from_its_latest_items():
+    class Small(Writer):
+        window = 1000
+
+    long = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "word " * 100}]}
+    async with Session(model=Small(says("Yes."))) as session:
+        told = []
+        for number in range(1, 12):
+            session.client.say(create({**long, "id": f"item{number}"}), {"type": "response.create"})
+            await session.client.sees("response.done", number)
+            told.append(sum(len(m.parts) for m in session.model.asked[-1].request.messages[1:]))
+        assert told[0] == 1 and max(told) < 16  # eleven questions and ten answers would be 21
+        assert any(later < earlier for earlier, later in pairwise(told))
+        assert len(session.client.of("conversation.item.added")) == 22  # nothing is deleted
+
+
+async def test_where_truncation_is_disabled_all_is_told():
+    class Small(Writer):
+        window = 300
+
+    long = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "word " * 100}]}
+    async with Session(model=Small(says("Yes."))) as session:
+        session.client.say(
+            update(truncation="disabled"), *(create(long) for _ in range(5)), {"type": "response.create"}
+        )
+        await session.client.sees("response.done")
+        assert len(session.model.asked[-1].request.messages[-1].parts) == 5

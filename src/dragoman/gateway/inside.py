@@ -33,7 +33,8 @@ class Inside:
     """Who asks from inside, for one session: in whose name, of which model, under which constraints.
 
     `session` keeps the questions at one account, whose provider has the prompt's beginning in its cache.
-    `constraints`: as the header `x-dragoman-constraints` has them.
+    `constraints`: as the header `x-dragoman-constraints` has them. `metered`: an answer may cost money; `window`: see
+    there.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class Inside:
         session: str | None = None, constraints: str | None = None, surface: str = "inside",
     ) -> None:  # fmt: skip
         self.metered = costs(gateway, model)
+        self.window = window(gateway, model)
         self._gateway = gateway
         self._model = model
         self._key = key
@@ -183,6 +185,13 @@ def costs(gateway: Gateway, name: str) -> bool:
     if model is None:
         return True
     return any(_costs(gateway, target.name) for tier in model.tiers for target in tier)
+
+
+def window(gateway: Gateway, name: str) -> int | None:
+    """Tokens that every target of the model takes in, as far as known; None: nobody knows."""
+    model = gateway.serving.directory.find(name)
+    known = [] if model is None else [target.window for tier in model.tiers for target in tier]
+    return min((each for each in known if each is not None), default=None)
 
 
 def _costs(gateway: Gateway, target: str) -> bool:

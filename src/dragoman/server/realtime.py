@@ -213,7 +213,7 @@ class Sessions:
     async def _open(self, visit: Visit, surface: Surface, name: str, grant: Grant | None = None) -> Session:
         """Raises `Failed`."""
         model: Model | None = None
-        if name:
+        if name and (not surface.transcription or visit.serving.directory.find(name) is not None):
             model = await find_model(visit.serving, name, visit.story)
         elif not surface.transcription:
             message = "model: expected the name of a model in the query"

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from dragoman.canon import Broken, Event, Failure, PartDelta, PartStart, Request, Text
 from dragoman.voice import orders, session
-from dragoman.voice.conversation import Conversation, Entry, request
+from dragoman.voice.conversation import Conversation, Entry, Memory, request
 from dragoman.voice.ear import wire
 from dragoman.voice.engine import SPOKEN, Sound
 from dragoman.voice.events import JSON, event
@@ -62,10 +62,11 @@ class Answers:
 
     def __init__(
         self, config: session.Session, conversation: Conversation, *, emit: Callable[[orders.Order], None],
-        new_id: Callable[[str], str], audible: Callable[[bool], None],
+        new_id: Callable[[str], str], audible: Callable[[bool], None], window: int | None = None,
     ) -> None:  # fmt: skip
         self.conversation = conversation
         self.playback = Playback()
+        self._memory = Memory(window)
         self.active: Run | None = None  # of the conversation, seen
         self.prepared: Run | None = None  # of the conversation, held back
         self.hushed = False  # somebody may be interrupting: nothing goes out that sounds
@@ -191,8 +192,11 @@ class Answers:
         self._emit(orders.Ask(run.id, self._request(plan, context), run.speculative))
 
     def _request(self, plan: Plan, context: Iterable[JSON]) -> Request:
+        told = list(context)
+        if self._session.realtime.truncation != "disabled":
+            told = self._memory.recalled(told, plan.instructions)
         return request(
-            context, model=self._session.realtime.model, instructions=plan.instructions, tools=plan.tools,
+            told, model=self._session.realtime.model, instructions=plan.instructions, tools=plan.tools,
             choice=plan.choice, max_tokens=plan.params.max_tokens, effort=plan.effort, parallel=plan.parallel,
         )  # fmt: skip
 

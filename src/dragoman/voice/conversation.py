@@ -6,11 +6,13 @@ from typing import Any
 from msgspec import Struct
 
 from dragoman.canon import Media, Message, Part, Request, Text, Thinking, Tool, ToolCall, ToolChoice, ToolResult
+from dragoman.dialects.estimate import estimate_text
 from dragoman.voice import session
 from dragoman.voice.events import JSON
 from dragoman.voice.playback import Alignment
 from dragoman.voice.refusal import Refused
 
+_OVERHEAD = 6  # tokens around an item
 ROOT = "root"  # as `previous_item_id`: the beginning
 INAUDIBLE = "(inaudible)"  # what a model is told of speech that could not be understood
 
@@ -105,6 +107,39 @@ def _cut(entry: Entry) -> None:
     if entry.cut_ms is not None and entry.alignment is not None:
         heard = {"type": "output_audio", "transcript": entry.alignment.heard(entry.cut_ms)}
         entry.item = {**entry.item, "content": [heard]}
+
+
+class Memory:
+    """Which items a model is still told, where its context window does not hold them all: the latest. Where they become
+    too many, a fifth of the window is made free at once, so that the prompt's beginning then stays the same for a
+    while, and caches serve it. Source: the original's `truncation: auto`."""
+
+    def __init__(self, window: int | None) -> None:
+        self._most = None if window is None else max(256, window - min(window // 4, 4096))  # the rest is for the answer
+        self._forgotten: set[str] = set()
+
+    def recalled(self, items: Sequence[JSON], instructions: str) -> list[JSON]:
+        """Those of `items` that are told. The last one always is."""
+        told = [item for item in items if item["id"] not in self._forgotten]
+        if self._most is None:
+            return told
+        sizes = [_OVERHEAD + estimate_text(words(item)) for item in told]
+        left = sum(sizes) + estimate_text(instructions)
+        if left <= self._most:
+            return told
+        first = 0
+        while first < len(told) - 1 and left > self._most * 0.8:
+            self._forgotten.add(told[first]["id"])
+            left -= sizes[first]
+            first += 1
+        return told[first:]
+
+
+def words(item: JSON) -> str:
+    """All that is said in an item."""
+    if item["type"] == "message":
+        return " ".join(str(part.get("text") or part.get("transcript") or "") for part in item["content"])
+    return str(item.get("output") or "") + str(item.get("arguments") or "")
 
 
 def messages(items: Iterable[JSON]) -> list[Message]:

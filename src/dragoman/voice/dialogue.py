@@ -63,6 +63,7 @@ class Dialogue:
         self, config: session.Session, activity: VoiceActivity, *, new_id: Callable[[str], str], now: float,
         seconds: float = SESSION_SECONDS, may_speculate: Callable[[], bool] = lambda: True,
         drafts: bool = True, cleaner: Callable[[], Cleaner | None] = lambda: None,
+        window: int | None = None,
     ) -> None:  # fmt: skip
         self.session = config
         self._cleaner = cleaner
@@ -72,7 +73,14 @@ class Dialogue:
         self._new_id = new_id
         self._orders: list[orders.Order] = []
         self.conversation = Conversation(new_id("conv"))
-        self.answers = Answers(config, self.conversation, emit=self._emit, new_id=new_id, audible=self._audible)
+        self.answers = Answers(
+            config,
+            self.conversation,
+            emit=self._emit,
+            new_id=new_id,
+            audible=self._audible,
+            window=window,
+        )
         self.listening = Listening(
             config, self.conversation, self.answers, activity, emit=self._emit, new_id=new_id,
             may_speculate=may_speculate, drafts=drafts,

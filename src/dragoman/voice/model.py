@@ -36,6 +36,7 @@ class Model(Protocol):
     """The model or route of a session."""
 
     metered: bool  # an answer costs money
+    window: int | None  # tokens that it takes in, where known
 
     def ask(self, request: Request, *, speculative: bool = False) -> Answering:
         """Asks. `speculative`: whether the answer is wanted is not known yet; `take` or `drop` says it."""

@@ -100,7 +100,7 @@ class Pipeline:
         self._dialogue = Dialogue(
             session, engines.activity(), new_id=_new_id, now=self._now(), seconds=seconds,
             may_speculate=self._may_speculate, drafts=not engines.transcriber.metered,
-            cleaner=_cleaner,
+            cleaner=_cleaner, window=model.window,
         )  # fmt: skip
 
     async def run(self, client: Client) -> orders.Close:

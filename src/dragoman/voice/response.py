@@ -39,6 +39,7 @@ from dragoman.canon import (
 from dragoman.dialects.estimate import estimate_text
 from dragoman.voice import items
 from dragoman.voice.clauses import Clauses
+from dragoman.voice.conversation import words
 from dragoman.voice.engine import SPOKEN, Sound
 from dragoman.voice.events import JSON, event
 from dragoman.voice.pcm import Outward
@@ -253,7 +254,7 @@ class Response:
 
     def _estimated(self) -> Usage:
         """What an answer took that was cut off before the model told."""
-        said = "".join(_words(item) for item in self.output)
+        said = "".join(words(item) for item in self.output)
         return Usage(output=estimate_text(said) if said else 0, estimated=True)
 
     # the model's events
@@ -463,12 +464,6 @@ class Response:
     def _done(self) -> list[Do]:
         done, self._do = self._do, []
         return done
-
-
-def _words(item: JSON) -> str:
-    if item["type"] == "function_call":
-        return str(item["arguments"])
-    return "".join(part.get("transcript") or part.get("text") or "" for part in item["content"])
 
 
 def _copy(item: JSON) -> JSON:

@@ -119,7 +119,7 @@ Modalities: TypeAlias = Annotated[list[Modality], Meta(min_length=1, max_length=
 
 
 class Realtime(Strict, kw_only=True, frozen=True):
-    """A session that talks. `prompt`, `tracing`, `truncation` are taken and shown; nothing here follows from them."""
+    """A session that talks. `prompt` and `tracing` are taken and shown, and nothing follows from them."""
 
     type: Literal["realtime"] = "realtime"
     model: str = ""
