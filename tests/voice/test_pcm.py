@@ -125,3 +125,14 @@ def test_base64_is_read_in_both_alphabets_padded_or_not(data: bytes) -> None:
 def test_what_is_no_base64_is_refused(text: str) -> None:
     with pytest.raises(BadAudio, match="no base64"):
         pcm.bytes_of(text)
+
+
+def test_a_long_piece_takes_little_more_room_than_itself() -> None:
+    import tracemalloc
+
+    sound, rates = tone(440, 48_000, 5.0), Resampler(48_000, 16_000)
+    tracemalloc.start()
+    rates.feed(sound)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 30 * len(sound)

@@ -31,6 +31,7 @@ Encoding = Literal["pcm16", "g711_ulaw", "g711_alaw"]
 SILENT = -100.0  # dBFS, of what has no sound at all
 TELEPHONY = 8_000  # samples a second of G.711
 HALF_WIDTH = 24  # samples of the lower rate on each side that a resampled one is made of
+AT_ONCE = 4096  # samples; each takes room for all that it is made of
 KAISER = 8.0  # the window's shape: 80 dB down beyond the band
 BAND = 0.93  # of half the lower rate: what passes
 
@@ -175,10 +176,12 @@ class Resampler:
         if not count:
             self._held = held
             return b""
-        places = self._at + self._down * np.arange(count)
-        first, phase = np.divmod(places, self._up)
-        around = np.lib.stride_tricks.sliding_window_view(held, self._width)[first]
-        told = np.einsum("nt,nt->n", around, self._taps[phase])
+        windows = np.lib.stride_tricks.sliding_window_view(held, self._width)
+        told = np.empty(count, np.float32)
+        for start in range(0, count, AT_ONCE):
+            end = min(count, start + AT_ONCE)
+            first, phase = np.divmod(self._at + self._down * np.arange(start, end), self._up)
+            np.einsum("nt,nt->n", windows[first], self._taps[phase], out=told[start:end])
         used, self._at = divmod(self._at + self._down * count, self._up)
         self._held = held[used:]
         self._at += max(0, used - len(held)) * self._up

@@ -18,6 +18,7 @@ from dragoman.voice.engine import EngineError
 
 T = TypeVar("T")
 
+MOST_THREADS = 4  # more would leave too little to the event loops
 MOST_WAITING = 512  # operations; more than the pool can do within seconds
 RETRY = 2.0  # seconds, where there are more
 
@@ -57,7 +58,7 @@ class Pool:
     """Runs functions in threads, which start when there is something to do."""
 
     def __init__(self, threads: int | None = None) -> None:
-        self._size = threads or min(4, os.cpu_count() or 1)
+        self._size = threads or min(MOST_THREADS, _cores())
         self._waiting: list[tuple[int, int, Job[Any]]] = []
         self._order = itertools.count()
         self._changed = threading.Condition()
@@ -119,6 +120,11 @@ def _settle(future: asyncio.Future[Any], result: Any, error: BaseException | Non
         future.set_result(result)
     else:
         future.set_exception(error)
+
+
+def _cores() -> int:
+    """How many this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class Once(Generic[T]):
