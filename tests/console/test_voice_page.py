@@ -93,6 +93,12 @@ def test_a_reply_that_fails_is_said(talker: Talk, tab: Visit) -> None:
     here.page.wait_for_selector(".turn:nth-child(1):has-text('the model is on fire')")
 
 
+def test_what_a_provider_cannot_be_told_is_named(talker: Talk, tab: Visit) -> None:
+    here = tab(talker(lossy=("session.audio.input.noise_reduction",)))
+    here.page.click("text=Talk")
+    here.page.wait_for_selector("text=The provider can't be told: session.audio.input.noise_reduction.")
+
+
 def test_it_can_be_written_to_instead(talker: Talk, tab: Visit) -> None:
     server = talker()
     here = tab(server)

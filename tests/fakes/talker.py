@@ -47,6 +47,7 @@ class Talker:
     silence: float = 0.3
     keys: set[str] | None = None
     dies_after_commit: bool = False
+    lossy: tuple[str, ...] = ()  # what it says it was told in vain
     fails: str | None = None  # every response does, with this message
     heard: list[Event] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
@@ -121,6 +122,8 @@ class _Session:
         match event["type"]:
             case "session.update":
                 await self._send("session.updated", session=event["session"])
+                if self._talker.lossy:
+                    await self._send("dragoman.lossy", fields=list(self._talker.lossy))
             case "input_audio_buffer.append":
                 await self._listen(base64.b64decode(event["audio"]))
             case "conversation.item.truncate":

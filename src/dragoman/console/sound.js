@@ -1,6 +1,7 @@
 // Sound in and out: the microphone as frames, and a queue of what is to be heard.
 
 export const RATE = 24000;
+const LEAD = 0.01; // seconds that a piece is told ahead: what is told late would overlap with the next
 
 /** The microphone, as `Int16Array`s of 20 ms at RATE, each given to `take`. Rejects where there is none. */
 export async function microphone(context, take) {
@@ -57,7 +58,8 @@ export class Player {
     const source = this.context.createBufferSource();
     source.buffer = buffer;
     source.connect(this.meter);
-    const piece = { item, begin: Math.max(this.context.currentTime, this.end), seconds: samples.length / RATE, source };
+    const soon = this.context.currentTime + LEAD;
+    const piece = { item, begin: Math.max(soon, this.end), seconds: samples.length / RATE, source };
     source.onended = () => {
       if (piece === this.pieces.at(-1)) this.over();
     };

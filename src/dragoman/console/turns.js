@@ -29,6 +29,7 @@ export class Turns {
     // { number, item, you, response, replyItem, reply, heard, status, problem, brokenMs, stages, target }
     this.all = [];
     this.hearing = false;
+    this.lost = new Set(); // names of settings that the model's provider can't be told
   }
 
   add(fields) {
@@ -108,6 +109,9 @@ const HANDLERS = {
     turn.status = response.status;
     const details = response.status_details;
     turn.problem = response.status === "failed" ? (details?.error?.message ?? "The reply failed.") : "";
+  },
+  "dragoman.lossy": (turns, { fields }) => {
+    for (const name of fields) turns.lost.add(name);
   },
   "dragoman.turn": (turns, { response_id, stages_ms, target }) => {
     const turn = turns.ofResponse(response_id) ?? turns.all.find((turn) => turn.response && !turn.stages);

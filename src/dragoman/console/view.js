@@ -42,6 +42,8 @@ function Controls({ state, act }) {
         ${state.muted ? "Unmute the microphone" : "Mute the microphone"}
       </button>`}
       ${state.error && html`<p class="error" role="alert">${state.error}</p>`}
+      ${state.turns.lost.size > 0 &&
+      html`<p class="note lost">The provider can't be told: ${[...state.turns.lost].join(", ")}.</p>`}
       <label class="field">
         <span>Model or route</span>
         <select value=${state.model} disabled=${live} onChange=${(event) => act.set("model", event.target.value)}>
