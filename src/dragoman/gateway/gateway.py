@@ -29,7 +29,7 @@ from dragoman.gateway.call import PIN, Call, Out, Story
 from dragoman.gateway.count import count
 from dragoman.gateway.embed import embed
 from dragoman.gateway.generate import generate
-from dragoman.gateway.relay import relay
+from dragoman.gateway.relay import Hosted, relay
 from dragoman.gateway.responses import respond
 from dragoman.gateway.serving import Serving
 from dragoman.gateway.trial import Trials
@@ -74,6 +74,7 @@ class Gateway:
         self.keys = keys
         self.trials = Trials(client, self.write_story)
         self.responses = Responses(settings.state)
+        self.hosted: dict[str, Hosted] = {}  # what the process answers by itself, see `relay`
         self._journal = journal
         self._observe = observe
         self._burst = burst or Burst()
@@ -116,7 +117,7 @@ class Gateway:
             if call.op == "respond":
                 await respond(self.serving, story, self.responses)
             else:
-                await WORK.get(call.op, relay)(self.serving, story)
+                await WORK.get(call.op, self._relay)(self.serving, story)
         except asyncio.CancelledError:
             story.row.status, story.row.error = 499, "client_left"
         except Failed as error:
@@ -141,6 +142,9 @@ class Gateway:
             await self._admit(story, maker)
         except Refused as refused:
             raise Failed(_refused(refused)) from None
+
+    async def _relay(self, serving: Serving, story: Story) -> None:
+        await relay(serving, story, self.hosted)
 
     async def _admit(self, story: Story, maker: str | None = None) -> None:
         """Who asks. Raises `Failed` or `Refused` where they may not: no key or a wrong one, over a limit, out of

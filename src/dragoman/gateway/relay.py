@@ -4,7 +4,8 @@ Only the model's name is replaced: in a JSON body, or in the `model` field of a 
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from typing import TypeAlias
 
 import msgspec
 from msgspec import Raw
@@ -23,6 +24,9 @@ from dragoman.wire.errors import WireError
 from dragoman.wire.head import block
 from dragoman.wire.reply import Reply
 
+HERE = "local"
+HERE_TARGET = "local/local"
+Hosted: TypeAlias = Callable[[Story], Awaitable[None]]
 _DEFAULT_MODELS = {
     "moderations": "omni-moderation-latest",
     "images/generations": "dall-e-2",
@@ -30,6 +34,7 @@ _DEFAULT_MODELS = {
 }
 _BOUNDARY = re.compile(rb'boundary="?([^";,]+)"?', re.IGNORECASE)
 _MODEL_PART = re.compile(rb'(?is)^content-disposition:[^\r\n]*\bname="?model"?')
+_PART_NAME = re.compile(rb'(?im)^content-disposition:[^\r\n]*[; ]name="?([^";\r\n]+)"?')
 _JSON_LIMIT = 256 * 1024 * 1024
 
 
@@ -70,9 +75,14 @@ class RelayAsk:
         return Outgoing(errors, path, encode(fields), content_type=JSON_LINE)
 
 
-async def relay(serving: Serving, story: Story) -> None:
-    """Passes the call on, and the answer back as it comes, whatever it is made of."""
+async def relay(serving: Serving, story: Story, hosted: Mapping[str, Hosted]) -> None:
+    """Passes the call on, and the answer back as it comes, whatever it is made of. `hosted`: what this process answers
+    by itself where it is asked for `HERE`, by `Call.op`."""
     ask = RelayAsk(story.call)
+    if ask.model == HERE and story.call.op in hosted and _is_free(serving):
+        story.row.model, story.row.target = HERE, HERE_TARGET
+        await hosted[story.call.op](story)
+        return
     model = await find_model(serving, ask.model, story)
     await serving.attempts.bring(ask, model, story, lambda answer: _bring(answer, story))
 
@@ -110,6 +120,12 @@ async def _stream(story: Story, reply: Reply, content_type: bytes) -> None:
             return
     story.book()
     await story.out.finish()
+
+
+def _is_free(serving: Serving) -> bool:
+    """Whether the config has not given the name to something else."""
+    model = serving.directory.find(HERE)
+    return model is None or all(target.provider.embedded for tier in model.tiers for target in tier)
 
 
 def _fields(body: bytes) -> dict[str, Raw]:
@@ -150,6 +166,15 @@ def form_parts(body: bytes, content_type: bytes) -> Iterator[tuple[int, int, byt
             raise Malformed("body", "a whole multipart form")
         yield start + 4, end, body[at + len(mark) + 2 : start]
         at = end + 2
+
+
+def form_fields(body: bytes, content_type: bytes) -> dict[str, bytes]:
+    """A form's fields by name. Raises `Malformed`."""
+    return {
+        found[1].decode("utf-8", "replace"): body[start:end]
+        for start, end, headers in form_parts(body, content_type)
+        if (found := _PART_NAME.search(headers)) is not None
+    }
 
 
 def _form_model(body: bytes, content_type: bytes) -> str | None:

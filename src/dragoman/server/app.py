@@ -17,6 +17,7 @@ from dragoman.server.coding import ACCEPTED
 from dragoman.server.http import Request, Response, lines
 from dragoman.server.metrics import Metrics
 from dragoman.server.pages import Ask, Handler, Pages
+from dragoman.server.speech import LocalSpeech
 from dragoman.server.surfaces import Surface
 
 _REFUSALS = {
@@ -58,6 +59,8 @@ class App:
         self.sessions = realtime.Sessions(gateway, secrets)
         self.sessions.observe = metrics.spoke
         metrics.sessions = self.sessions.counts
+        self.speech = LocalSpeech(gateway, self.sessions)
+        gateway.hosted = {"audio/transcriptions": self.speech.transcribe, "audio/speech": self.speech.say}
         self.calls = Calls(gateway, self.sessions, self._begun, self._done)
         self.draining = False
         self.running = 0  # calls being answered

@@ -130,6 +130,7 @@ class Worker:
             async with asyncio.timeout(self.gateway.serving.settings.server.drain_seconds):
                 await self.app.idle()
         await self.app.sessions.close()
+        await self.app.speech.close()
         self._listener.close_idle()
         self._end.set()
 
