@@ -71,7 +71,7 @@ async def test_workers_without_the_process_that_started_them_finish_what_runs_an
         await until(lambda: len(openai.requests) == 4)
         gateway.process.kill()
         await until(lambda: sum("the process that started this worker is gone" in line for line in gateway.log) == 2)
-        assert all(map(lives, everybody))
+        assert any(map(lives, everybody))  # a worker that has no call goes at once
         gate.release()
         all_right(await asked)
         await until(lambda: not any(map(lives, everybody)))
