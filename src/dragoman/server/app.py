@@ -39,6 +39,8 @@ _NO_WEBSOCKET = Failure(
 )
 _DRAINING = Failure(kind="draining", status=503, message="this gateway is shutting down: try again", retry_after=1)
 
+TALK = "/console/voice"  # whoever opens this page will speak next
+
 
 class _Note(Struct):
     """What a head means that came before, under `settings`."""
@@ -158,6 +160,8 @@ class App:
 
     async def _page(self, request: Request, found: tuple[Handler, str], out: Response) -> None:
         handler, rest = found
+        if request.path == TALK:
+            self.sessions.speech.warm(self.gateway)
         query = parse_qs(request.query.decode("latin-1"))
         page = await self.pages.answer(
             handler, Ask(request.method, request.path, rest, request.headers, query, request.body)

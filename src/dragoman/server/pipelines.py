@@ -41,6 +41,7 @@ class Speech:
         self._open = open_
         self._settings: config.Voice | None = None
         self._loading: asyncio.Task[Engines] | None = None
+        self._warming: asyncio.Task[None] | None = None
         self._former: list[asyncio.Task[Engines]] = []  # sessions may still use them
 
     async def engines(self, settings: config.Voice) -> Engines:
@@ -55,6 +56,16 @@ class Speech:
             message = f"the speech engines can't be used: {error}"
             raise Failed(Failure(kind="unsupported", status=501, message=message)) from None
 
+    def warm(self, gateway: Gateway) -> None:
+        """Somebody is about to speak: begins to load what that takes. What goes wrong, the first session is told."""
+        engines = [account.engine for account in gateway.serving.pool.accounts.values() if account.engine is not None]
+
+        async def load() -> None:
+            waiting = [self.engines(gateway.serving.settings.voice), *(engine.ready() for engine in engines)]
+            await asyncio.gather(*waiting, return_exceptions=True)
+
+        self._warming = asyncio.create_task(load())
+
     async def _load(self, settings: config.Voice) -> Engines:
         engines = self._open(settings)
         await engines.ready()
@@ -62,6 +73,8 @@ class Speech:
 
     async def close(self) -> None:
         """Ends them all. No session may use them any more."""
+        if self._warming is not None:
+            self._warming.cancel()
         loaded = self._former if self._loading is None else [*self._former, self._loading]
         for each in await asyncio.gather(*loaded, return_exceptions=True):
             if not isinstance(each, BaseException):
