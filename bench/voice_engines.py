@@ -27,7 +27,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
 import speech
 from dragoman.voice.engine import HEARD, SPOKEN
-from dragoman.voice.engines import hibari, moonshine, smart_turn, vad
+from dragoman.voice.engines import hibari, moonshine, turn_judge, vad
 from dragoman.voice.engines.echo import FRAME, Cleaner
 from dragoman.voice.engines.local_stt import Heard, listen
 from dragoman.voice.engines.vad import Silero
@@ -53,8 +53,8 @@ def main() -> None:
     transcripts(clips, options.rounds, options.drafts)
     speaking(options.rounds)
     pcm = clips[0].pcm
-    judge, cleaner, rates = smart_turn.load(), Cleaner(echo=True, noise=True), Resampler(SPOKEN, HEARD)
-    tell("Smart Turn, ms", timed(lambda: smart_turn.probability(judge, pcm), 10 * options.rounds))
+    judge, cleaner, rates = turn_judge.load()[0], Cleaner(echo=True, noise=True), Resampler(SPOKEN, HEARD)
+    tell("judge, ms", timed(lambda: judge.hear(pcm), 10 * options.rounds))
     frame = pcm[SECOND : SECOND + 2 * FRAME]
     tell("echo and noise, us a frame of 10 ms", timed(lambda: cleaner.process(frame, frame), 500), 1e3)
     tell("resampling, us a piece of 20 ms", timed(lambda: rates.feed(pcm[: SPOKEN // 25]), 500), 1e3)
@@ -109,7 +109,7 @@ def speaking(rounds: int) -> None:
 
 def load(clips: list[speech.Clip], drafts: float) -> None:
     """CPU of this process, told for each second."""
-    judge, transcriber, voice, model = smart_turn.load(), moonshine.load(), hibari.load(), vad.load()
+    judge, transcriber, voice, model = turn_judge.load()[0], moonshine.load(), hibari.load(), vad.load()
     parts = dict.fromkeys(("VAD", "drafts", "pause", "judge", "speech"), 0.0)
     seconds = 0.0
     for clip in clips:
@@ -122,7 +122,7 @@ def load(clips: list[speech.Clip], drafts: float) -> None:
         with Charged(parts, "pause"):
             listen(transcriber, pcm, heard)
         with Charged(parts, "judge"):
-            smart_turn.probability(judge, pcm)
+            judge.hear(pcm)
         with Charged(parts, "speech"):
             sum(len(piece) for piece, _ in hibari.spoken(voice, clip.text, 1.0))
         seconds += 2 * len(pcm) / SECOND

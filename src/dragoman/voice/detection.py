@@ -7,7 +7,7 @@ from msgspec import Struct
 
 Eagerness = Literal["low", "medium", "high", "auto"]
 
-_LONGEST_MS: dict[Eagerness, int] = {"low": 8000, "medium": 4000, "high": 2000, "auto": 1400}
+_LONGEST_MS: dict[Eagerness, int] = {"low": 8000, "medium": 4000, "high": 2000, "auto": 1250}
 
 
 class Detection(Struct, frozen=True, kw_only=True):

@@ -15,7 +15,7 @@ from dragoman.voice.engines import vad
 from dragoman.voice.engines.hibari import Hibari
 from dragoman.voice.engines.local_stt import LocalTranscriber
 from dragoman.voice.engines.pool import Once, Pool, Urgency
-from dragoman.voice.engines.smart_turn import SmartTurn
+from dragoman.voice.engines.turn_judge import LocalJudge
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -57,7 +57,7 @@ class Engines:
         self._pool.close()
 
 
-_EMBEDDED = LocalTranscriber, Hibari, SmartTurn
+_EMBEDDED = LocalTranscriber, Hibari, LocalJudge
 
 
 def open_engines(settings: Voice, transcribers: Transcribers = NOBODY, speakers: Speakers = NOBODY) -> Engines:
@@ -70,7 +70,7 @@ def open_engines(settings: Voice, transcribers: Transcribers = NOBODY, speakers:
     speaker: Speaker = Hibari(pool) if settings.tts == "local" else _made("tts", settings.tts, speakers)
     if settings.turn not in (LOCAL, "silence"):
         raise ConfigError(f'voice.turn: expected "local" or "silence", got "{settings.turn}"')
-    return Engines(pool, transcriber, speaker, SmartTurn(pool) if settings.turn == LOCAL else None)
+    return Engines(pool, transcriber, speaker, LocalJudge(pool) if settings.turn == LOCAL else None)
 
 
 def _made(key: str, name: str, makers: Mapping[str, Callable[[str], T]]) -> T:

@@ -32,8 +32,14 @@ def find(package: str, inside: str, sha256: str) -> Path:
     return path
 
 
-def opened(path: Path) -> InferenceSession:
-    """An ONNX model on the processor: one thread a call, which sleeps while it waits. Raises `EngineError`."""
+def own(name: str) -> Path:
+    """A file of this package."""
+    return Path(__file__).with_name(name)
+
+
+def opened(model: Path | bytes) -> InferenceSession:
+    """An ONNX model, given as its file or its content, on the processor: one thread a call, which sleeps while it
+    waits. Raises `EngineError`."""
     try:
         import onnxruntime as ort
     except ImportError:
@@ -42,4 +48,5 @@ def opened(path: Path) -> InferenceSession:
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3
-    return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    given = model if isinstance(model, bytes) else str(model)
+    return ort.InferenceSession(given, options, providers=["CPUExecutionProvider"])
