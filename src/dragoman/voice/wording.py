@@ -33,7 +33,7 @@ _FUNCTION = _BINDING | frozenset(
 def last_sentence(text: str) -> list[str]:
     """The words since the last full stop within the text; one at its end is the recogniser's guess and means little."""
     said = re.split(r"[.?!]\s+", re.sub(r"[\s.?!,;:-]+$", "", text.strip()))[-1]
-    return _words(said)
+    return spoken(said)
 
 
 def runs(words: Sequence[str]) -> list[int]:
@@ -59,7 +59,7 @@ def numbers(text: str, whole: float) -> list[float]:
     return [
         whole,
         whole * (len(words) <= 2),
-        float(len(_words(text))) ** 0.5,
+        float(len(spoken(text))) ** 0.5,
         float(len(words) == 1),
         float(len(words) == 2),
         float(last in _FUNCTION),
@@ -68,7 +68,7 @@ def numbers(text: str, whole: float) -> list[float]:
     ]
 
 
-def _words(text: str) -> list[str]:
+def spoken(text: str) -> list[str]:
     return re.findall(r"[a-z0-9']+", text.lower())
 
 
