@@ -78,8 +78,8 @@ class Engines:
         return self.weights.complete(self.ear.hear(then), words)
 
 
-def hear(recording: Recording, engines: Engines, detection: Detection, answers: dict[int, float]) -> Outcome:
-    """One session, until its turn is over. `answers`: the judge's so far, by samples heard; what is asked is added."""
+def hear(recording: Recording, engines: Engines, detection: Detection, answers: dict[int, float]) -> Outcome | None:
+    """One session, until its turn is over; None if no speech was heard. `answers`: the judge's so far, by samples heard; what is asked is added."""
     pcm = (np.clip(recording.sound, -1, 1) * 32767).astype("<i2").tobytes()
     turns, silero = Turns(detection), vad.Silero(engines.silero)
     pending: list[tuple[float, int, int]] = []  # when the answer comes, to which pause, samples heard
@@ -99,7 +99,7 @@ def hear(recording: Recording, engines: Engines, detection: Detection, answers: 
             elif isinstance(effect, Stopped):
                 late = effect.at_ms - recording.end
                 return Outcome(recording.goes_on(effect.at_ms), late, effect.why, effect.complete)
-    raise RuntimeError(f"{recording.name}: no turn was heard")
+    return None
 
 
 def variants(name: str, sound: Samples) -> Iterator[tuple[str, Recording]]:
@@ -187,6 +187,9 @@ def main() -> None:
         for path in sorted(folder.glob("*.wav"), key=lambda path: zlib.crc32(path.name.encode()))[: given.most]:
             for condition, recording in variants(path.name, read(path)):
                 outcome = hear(recording, engines, Detection(eagerness=given.eagerness), {})
+                if outcome is None:
+                    print(f"{path.name} {condition}: no speech was heard")
+                    continue
                 outcomes.setdefault(condition, []).append(outcome)
                 if outcome.cut_in or outcome.late > 300:
                     print(f"{path.name} {condition}: {outcome}")

@@ -186,12 +186,17 @@ class Listening:
             return
         hearing.ended = paused.ended_ms
         self._feed(hearing)
-        self._asked_judge = {paused.pause: self._now}
-        sound = self.ear.since(hearing.begin, self.ear.seen)
-        self._emit(orders.Judge(paused.pause, sound, hearing.draft))
         if self._drafts or hearing is self._overheard:
             hearing.drafted = hearing.fed
             self._emit(orders.Understand(hearing.utterance, paused.pause))
+        else:
+            self._judge(hearing, paused.pause)
+
+    def _judge(self, hearing: Hearing, pause: int) -> None:
+        """Asked when the words up to the pause are known: the last of them tell most. By then a little more silence
+        has been heard, which tells more too, and the answer is there before the shortest wait is over."""
+        self._asked_judge = {pause: self._now}
+        self._emit(orders.Judge(pause, self.ear.since(hearing.begin, self.ear.seen), hearing.draft))
 
     def _stop(self, stopped: turns.Stopped) -> None:
         hearing, self._hearing = self._hearing, None
@@ -284,6 +289,8 @@ class Listening:
         hearing.draft = text
         if pause == DRAFT:
             return
+        if self.ear.turns.state in (turns.State.PAUSED, turns.State.DOUBTFUL):
+            self._judge(hearing, pause)
         for effect in self.ear.turns.understood(pause, text):
             self._follow(effect)
         if self.ear.turns.state is turns.State.PAUSED and self._hearing is hearing:
