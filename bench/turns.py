@@ -79,7 +79,9 @@ class Engines:
 
 
 def hear(recording: Recording, engines: Engines, detection: Detection, answers: dict[int, float]) -> Outcome | None:
-    """One session, until its turn is over; None if no speech was heard. `answers`: the judge's so far, by samples heard; what is asked is added."""
+    """One session, until its turn is over; None if no speech was heard.
+
+    `answers`: the judge's so far, by samples heard; what is asked is added."""
     pcm = (np.clip(recording.sound, -1, 1) * 32767).astype("<i2").tobytes()
     turns, silero = Turns(detection), vad.Silero(engines.silero)
     pending: list[tuple[float, int, int]] = []  # when the answer comes, to which pause, samples heard

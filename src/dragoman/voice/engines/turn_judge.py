@@ -3,7 +3,7 @@
 The sound is heard by the encoder of Smart Turn v3.2. Its own verdict is trained for another task and is little better
 than chance within 100 ms of silence (0.60 of 1 as the area under the curve, where 0.5 is chance); what its layers hear
 in the last 0.6 s tells far more (0.94): how the voice falls, slows and fades at an end. A weighted sum over those, and
-over what `wording` tells of the words, is the log odds. `docs/voice/turns.md` says how the weights were made.
+over what `wording` tells of the words, is the log odds. `docs/turn-taking.md` says how the weights were made.
 """
 
 from __future__ import annotations
