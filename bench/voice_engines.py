@@ -3,7 +3,8 @@
     python -m bench.voice_engines [--rounds 5] [--drafts 0.8]
 
 The recordings are those of the tests (`tests/speech.py`): 14 short clips of six people, a reader with pauses, a reader
-of a long sentence. All runs on one thread; of times the least and the median are told, since machines are shared.
+of a long sentence. All runs on one thread; times are of the thread, so what
+others do on the machine counts little; the least and the median are told.
 
 - VAD, silence known: from the last audible sample (the embedded voice's, so it is known) to the end of the first frame
   from which on all is told to be no speech.
@@ -150,12 +151,12 @@ def probabilities(listening: Silero, pcm: bytes) -> list[float]:
 
 
 def timed(work: Callable[[], object], rounds: int) -> list[float]:
-    """Milliseconds of each round."""
+    """Milliseconds of each round: this thread's, not those in which others had its core."""
     times = []
     for _ in range(rounds):
-        start = time.perf_counter()
+        start = time.thread_time()
         work()
-        times.append((time.perf_counter() - start) * 1000)
+        times.append((time.thread_time() - start) * 1000)
     return times
 
 

@@ -103,3 +103,10 @@ async def test_closing_ends_the_work(speaker: Hibari) -> None:
 def test_a_long_first_sentence_is_begun_with_its_first_clause(text: str, parts: list[str]) -> None:
     found = list(phrases(text, load().split_sentences(text)))
     assert [text[start:end] for start, end in found] == parts
+
+
+@pytest.mark.parametrize("text", ["word " * 1000, "x" * 5000, "Yes. " + "word " * 300 + "end.", "a, " * 700])
+def test_what_is_no_sentence_is_said_in_pieces(text: str) -> None:
+    found = list(phrases(text, load().split_sentences(text)))
+    assert "".join(text[start:end] for start, end in found) == text
+    assert max(end - start for start, end in found) <= 400

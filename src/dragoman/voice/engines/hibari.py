@@ -18,7 +18,7 @@ from dragoman.voice.engines.pool import Once, Pool, Urgency
 from dragoman.voice.pcm import pcm_of
 
 MODEL = "assets/hibari.onnx", "5f70741d4e900f4e85d0037498736cc1b3e1b9a63a13546a5da1e63abf4fccd8"
-LONG = 48  # letters
+LONG, LONGEST = 48, 400  # letters
 SLOWEST, FASTEST = 0.5, 2.0
 PAUSES = {".": 0.30, "!": 0.30, "?": 0.30, "…": 0.35, ":": 0.20, ";": 0.20, ",": 0.12, "—": 0.15}  # s
 CLOSERS = "\"'”’)]* "
@@ -70,7 +70,8 @@ def load() -> Any:
 
 def phrases(text: str, sentences: Iterable[str]) -> Iterator[tuple[int, int]]:
     """Where in `text` each thing to say at once stands, with the space behind it: its `sentences`, the first of them in
-    two if it is long, since nothing is heard before the whole of it was predicted."""
+    two if it is long, since nothing is heard before the whole of it was predicted; and what is no sentence any more, in
+    pieces, since predicting takes room."""
     at = 0
     for sentence in sentences:
         end = _behind(text, text.index(sentence, at) + len(sentence))
@@ -78,6 +79,11 @@ def phrases(text: str, sentences: Iterable[str]) -> Iterator[tuple[int, int]]:
         if comma is not None:
             yield at, comma.end()
             at = comma.end()
+        while end - at > LONGEST:
+            space = text.rfind(" ", at, at + LONGEST)
+            cut = space + 1 if space > at else at + LONGEST
+            yield at, cut
+            at = cut
         yield at, end
         at = end
 

@@ -37,7 +37,7 @@ SILENT = 10 ** (-65 / 20)  # of full scale; what never gets louder has no words
 BLOCK = HEARD // 50  # samples in which loudness is told
 DEEPEST = 25.0  # dB below the loudest block: what else is speech
 LEVEL, STRONGEST = -23.0, 40.0  # dBFS of speech; dB of gain at most
-ENOUGH = 2.3  # how much less likely than another token the end may be, after a sentence: log of 10
+ENOUGH = 3.9  # how much less likely than another token the end may be, after a sentence: log of 50
 NOTHING, UNSURE = "You", 0.6  # of 165 clips of speech, none is below 0.71
 TOKENS_A_SECOND = 6.5  # the fastest speech; the model's authors' own bound
 NEAR = 4  # tokens of a draft among which one that came instead is looked for
@@ -112,7 +112,8 @@ class Moonshine:
 
     def _best(self, logits: Float32, after: Sequence[int]) -> list[int]:
         """What follows each token of `after`. Where a sentence has ended, and that may be all, it is: otherwise the
-        model likes to thank for silence. (Of 165 human clips, none goes on where the end is a twentieth as likely.)"""
+        model likes to thank for silence. (Where a person goes on, in 165 clips, the end is at most 0.004 times as
+        likely; where there is but silence, 0.12 times and more.)"""
         most, ends = logits.max(-1), logits[:, END]
         return [
             END if token in self._closing and end > top - ENOUGH else int(row.argmax())
