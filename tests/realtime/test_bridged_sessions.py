@@ -307,3 +307,20 @@ async def test_what_gemini_refuses_closes_the_client_s_session_with_its_reason(
             await session._ws.send('{"realtimeInput": {"smell": "roses"}}')
             with pytest.raises(Exception, match=r"1007.*smell"):
                 await session._receive()
+
+
+async def test_a_client_that_says_what_is_no_event_is_told_so_and_its_session_lives(
+    tmp_path: Path, gemini: GeminiLiveFake
+) -> None:
+    async with gate(tmp_path, [gemini_account(gemini)]) as running:
+        async with openai_client(running).realtime.connect(model="gemini/gemini-3.8-live") as connection:
+            await connection.recv()
+            for said in ("no JSON", "[]", '{"type": 3}', '{"type": "session.update", "session": {"colour": "red"}}'):
+                await connection._connection.send(said)
+                told = (await connection.recv()).to_dict()
+                assert told["type"] == "error", told
+            assert (told["error"]["code"], told["error"]["param"]) == ("unknown_parameter", "session.colour")
+            await connection.response.create()
+            while told["type"] != "response.done":
+                told = (await connection.recv()).to_dict()
+        assert told["response"]["status"] == "completed"

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dragoman.voice.codecs import CLIENTS, UPSTREAMS
@@ -59,6 +59,7 @@ def client(dialect):
 
 
 @pytest.mark.parametrize("dialect", UPSTREAMS)
+@settings(max_examples=40)
 @given(events=st.lists(said(CLIENT), max_size=4))
 def test_whatever_a_client_says_a_provider_s_codec_stands(dialect, events):
     codec = upstream(dialect)
@@ -72,6 +73,7 @@ def test_whatever_a_client_says_a_provider_s_codec_stands(dialect, events):
 
 
 @pytest.mark.parametrize("dialect", CLIENTS)
+@settings(max_examples=40)
 @given(events=st.lists(said(SERVER), max_size=4))
 def test_whatever_a_provider_says_a_client_s_codec_stands(dialect, events):
     codec = client(dialect)

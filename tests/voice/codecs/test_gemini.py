@@ -29,7 +29,7 @@ def begun(**setup):
     """A client's codec that is set up, and its session."""
     codec = gemini.Client(numbers())
     (update,) = read(codec, {"setup": {"model": "models/m", **setup}})
-    assert told(codec.write({"type": "session.updated"})) == [{"setupComplete": {}}]
+    assert told(codec.write({"type": "session.updated", "session": {}})) == [{"setupComplete": {}}]
     return codec, update["session"]
 
 

@@ -30,6 +30,7 @@ from typing import Any, Literal, TypeAlias
 import msgspec
 
 from dragoman.dialects.fields import Malformed
+from dragoman.voice.events import SERVER
 
 Event: TypeAlias = dict[str, Any]
 Message: TypeAlias = str | bytes
@@ -107,11 +108,18 @@ class ClientCodec(Codec):
         return events
 
     def write(self, event: Event) -> list[Message]:
+        if not _whole(event):
+            self.record("an event that was broken")
+            return []
         if event["type"] == LEAVING:
             return []
         if event["type"] == LOSSY:
             return self._tell(event)
-        return [encoded(said) for said in self._write(event)]
+        try:
+            return [encoded(said) for said in self._write(event)]
+        except Malformed as error:
+            self.record(f"{event['type']}: {error}")
+            return []
 
     def refuse(self, error: Malformed) -> list[Message]:
         """What a client hears whose message could not be read."""
@@ -145,6 +153,9 @@ class UpstreamCodec(Codec):
         return self._read(decoded(message))
 
     def write(self, event: Event) -> list[Message]:
+        if not isinstance(event, dict) or not isinstance(event.get("type"), str):
+            self._echoes.append(refusal(self.new_id, "Invalid event: expected a JSON object with a type."))
+            return []
         messages: list[Message] = [encoded(said) for said in self._write(event)]
         if lost := self._newly_lost():
             self._echoes.append(lost)
@@ -155,6 +166,17 @@ class UpstreamCodec(Codec):
 
     def _write(self, event: Event) -> list[Event]:
         return [event]
+
+
+_SHAPES = {"delta": str, "item": dict, "response": dict, "session": dict, "error": dict, "part": dict}
+
+
+def _whole(event: object) -> bool:
+    """Whether a server's event has what its kind must have: providers may say anything."""
+    if not isinstance(event, dict) or not isinstance(kind := event.get("type"), str):
+        return False
+    needed = (name for name in SERVER.get(kind, ()) if name in _SHAPES)
+    return all(isinstance(event.get(name), _SHAPES[name]) for name in needed)
 
 
 def decoded(message: Message) -> Event:

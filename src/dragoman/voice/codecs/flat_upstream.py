@@ -157,7 +157,7 @@ class _Items:
 
     def _opened(self, event: Event) -> list[Event]:
         item = event["item"]
-        making = _Making(item, told=event.get("response_id") in self._aside)
+        making = _Making(item, told=str(event.get("response_id")) in self._aside)
         self._open[item["id"]] = making
         early = self._early.pop(item["id"], None)
         return [event, *(self._now(making, early) if early else [])]
@@ -178,7 +178,7 @@ class _Items:
     def _closed(self, event: Event) -> list[Event]:
         item = event["item"]
         making = self._open.pop(item["id"], None)
-        if making is None or event.get("response_id") in self._aside:
+        if making is None or str(event.get("response_id")) in self._aside:
             return [event]
         owed = self._owed(making)
         done = {"type": "conversation.item.done", "item": item, "previous_item_id": making.previous}

@@ -104,7 +104,11 @@ class End:
         if codec is None:
             await self._duplex.send(event)
             return []
-        for message in codec.write(msgspec.json.decode(event)):
+        try:
+            said = msgspec.json.decode(event)
+        except (msgspec.DecodeError, RecursionError):
+            said = None  # the codec knows what is to be said to that
+        for message in codec.write(said):
             await self._duplex.send(message)
         await self._closed(codec)
         return [text(echo) for echo in codec.echoes()]

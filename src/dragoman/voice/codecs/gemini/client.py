@@ -9,6 +9,7 @@ from typing import Any
 
 from dragoman.dialects.fields import Fields, Malformed
 from dragoman.dialects.gemini.names import camel, fields, keyed
+from dragoman.dialects.loose import object_in
 from dragoman.voice.codecs.codec import ClientCodec, Event, Message, NewId, Notices
 from dragoman.voice.codecs.gemini.contents import (
     GA_RATE,
@@ -198,8 +199,9 @@ class Client(ClientCodec):
         return [_content({"inputTranscription": {"text": text}})]
 
     def _heard_all(self, event: Event) -> list[Event]:
-        if event.get("item_id") in self._transcribed:
-            self._transcribed.discard(event["item_id"])
+        item = str(event.get("item_id"))
+        if item in self._transcribed:
+            self._transcribed.discard(item)
             return []
         text = event.get("transcript")
         return [_content({"inputTranscription": {"text": text, "finished": True}})] if text else []
@@ -226,7 +228,11 @@ class Client(ClientCodec):
     def _item(self, event: Event) -> list[Event]:
         item = event["item"]
         if item.get("type") == "function_call":
-            call = {"id": item["call_id"], "name": item["name"], "args": arguments(item.get("arguments"))}
+            call = {
+                "id": str(item.get("call_id")),
+                "name": str(item.get("name")),
+                "args": arguments(item.get("arguments")),
+            }
             self._calls.append(call)
         return []
 
@@ -249,7 +255,7 @@ class Client(ClientCodec):
         return [_content({"generationComplete": True}), {**_content({"turnComplete": True}), **usage}]
 
     def _failed(self, response: Event) -> list[Event]:
-        error = (response.get("status_details") or {}).get("error") or {}
+        error = object_in(object_in(response.get("status_details")).get("error"))
         self._end(BROKEN, str(error.get("message") or error.get("code") or "the reply failed"))
         return []
 

@@ -13,7 +13,7 @@
 from typing import Any
 
 from dragoman.dialects.gemini.names import keyed, listed
-from dragoman.dialects.loose import count
+from dragoman.dialects.loose import count, object_in
 from dragoman.voice.codecs.codec import Event
 
 _KINDS = {"TEXT": "text_tokens", "AUDIO": "audio_tokens", "IMAGE": "image_tokens", "VIDEO": "image_tokens"}
@@ -51,8 +51,8 @@ def _by_kind(details: Any) -> Event:
 
 def write_usage(usage: Any) -> Event:
     """Gemini's, of GA's."""
-    told = usage if isinstance(usage, dict) else {}
-    heard, said = told.get("input_token_details") or {}, told.get("output_token_details") or {}
+    told = object_in(usage)
+    heard, said = object_in(told.get("input_token_details")), object_in(told.get("output_token_details"))
     metadata: Event = {
         "promptTokenCount": count(told.get("input_tokens")),
         "responseTokenCount": count(told.get("output_tokens")),

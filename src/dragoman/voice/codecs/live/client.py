@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from dragoman.dialects.fields import Malformed
+from dragoman.dialects.loose import object_in
 from dragoman.voice.codecs.codec import (
     ClientCodec,
     Event,
@@ -219,7 +220,7 @@ class Client(ClientCodec):
         delegation = {"id": self.new_id("dlg"), "type": "delegation"}
         created = {"type": "session.delegation.created", "offset_ms": round(self._time)}
         if item.get("name") == DELEGATE["name"]:
-            self._calls[delegation["id"]] = item["call_id"]
+            self._calls[delegation["id"]] = str(item.get("call_id"))
             return [{**created, "delegation": {**delegation, "target": "client"}}]
         response = event.get("response_id") or ""
         call = {**{k: item.get(k) for k in ("id", "call_id", "name", "arguments")}, "type": "function_call"}
@@ -236,7 +237,7 @@ class Client(ClientCodec):
         told: list[Event] = []
         response = event["response"]
         if response.get("status") == "failed":
-            error = (response.get("status_details") or {}).get("error") or {}
+            error = object_in(object_in(response.get("status_details")).get("error"))
             why, code = str(error.get("message") or "the reply failed"), str(error.get("code") or "server_error")
             told = self._error(refusal(self.new_id, why, kind="server_error", code=code))
         return [*told, {"type": "session.usage.updated", "usage": self._usage()}]
