@@ -123,6 +123,17 @@ async def test_another_account_hears_all_of_it_where_one_is_cut(
         assert [spent.failed for spent in here.spent] == [True, False]
 
 
+async def test_the_only_account_hears_all_of_it_again_where_its_connection_is_cut_once(
+    name: str, provider: str, fake: Any, tmp_path: Path
+) -> None:
+    fake.fates = [Fate(dies=HEARD), Fate(), Fate(dies=HEARD), Fate(dies=HEARD)]
+    async with house(tmp_path, account(provider, fake)) as here:
+        assert plain(await understood(here.transcriber(name), 2000)) == "one two three four"
+        with pytest.raises(EngineError):
+            await understood(here.transcriber(name), 2000)
+        assert here.busy() == 0
+
+
 @pytest.mark.parametrize("code", [401, 402, 429, 500])
 async def test_another_account_hears_it_where_one_is_refused(
     name: str, provider: str, fake: Any, tmp_path: Path, code: int
@@ -227,7 +238,7 @@ async def test_a_key_is_never_told(name: str, provider: str, tmp_path: Path, cap
 async def test_a_provider_says_what_is_wrong(
     name: str, says: Any, closes: int | None, trouble: str, fake: Any, provider: str, tmp_path: Path
 ) -> None:
-    fake.fates = [Fate(says=says, closes=closes)]
+    fake.fates = [Fate(says=says, closes=closes), Fate(says=says, closes=closes)]
     async with house(tmp_path, account(provider, fake)) as here:
         with pytest.raises(EngineError, match=trouble):
             await understood(here.transcriber(name), 1000)

@@ -33,7 +33,16 @@ from dragoman.config import ConfigError
 from dragoman.dialects.openai_chat.errors import read_error
 from dragoman.voice.engine import Book, EngineError, Spent
 from dragoman.wire.client import Client
-from dragoman.wire.errors import ConnectFailed, NotUpgraded, ProxyFailed, TimedOut, TlsFailed, WireError
+from dragoman.wire.errors import (
+    BodyTruncated,
+    ConnectFailed,
+    ConnectionLost,
+    NotUpgraded,
+    ProxyFailed,
+    TimedOut,
+    TlsFailed,
+    WireError,
+)
 from dragoman.wire.head import Block, block
 from dragoman.wire.origin import Timeouts
 from dragoman.wire.reply import Reply
@@ -87,6 +96,7 @@ class Call:
         self.calls = calls
         self.book = book
         self._avoid: frozenset[Attempted] = frozenset()
+        self._lost: frozenset[Attempted] = frozenset()  # where a connection was lost, once
         self._attempt = 1
         self._last: EngineError | None = None
 
@@ -102,6 +112,9 @@ class Call:
             roster=line_up.roster, deadline=leases.now() + QUEUE, avoid=self._avoid, attempt=self._attempt
         )  # fmt: skip
         answer = leases.acquire(want)
+        if isinstance(answer, Refused) and self._lost:  # that says little of the account: once more there
+            want.avoid, self._lost = self._avoid - self._lost, frozenset()
+            answer = leases.acquire(want)
         if isinstance(answer, Ticket):
             answer = await leases.wait(answer)
         if isinstance(answer, Refused):
@@ -117,10 +130,13 @@ class Call:
         if final or (isinstance(error, Failed) and error.failure.kind not in RULES):
             raise self._last from None
 
-    def failed(self, seat: Seat, failure: Failure) -> None:
-        """For the place."""
+    def failed(self, seat: Seat, failure: Failure, *, lost: bool) -> None:
+        """For the place. `lost`: the connection was, after it stood."""
         where = f'{seat.target.name}: account "{seat.account.name}"'
-        self._avoid |= {(seat.account.name, seat.target.model)}
+        here = frozenset({(seat.account.name, seat.target.model)})
+        if lost and not here <= self._avoid:
+            self._lost |= here
+        self._avoid |= here
         message = _TROUBLE.get(failure.kind) or f"failed ({failure.kind}): {failure.message}"
         self._last = EngineError(f"{where} {message}", failure.retry_after)
         log.warning(
@@ -232,7 +248,7 @@ class Place:
             return Outcome(dropped=True, sent=self._sent)
         kind, failure = told(error)
         failure.message = self.seat.account.hide(failure.message)[:MESSAGE_LIMIT]
-        self._call.failed(self.seat, failure)
+        self._call.failed(self.seat, failure, lost=isinstance(error, ConnectionLost | BodyTruncated))
         return Outcome(kind=kind, message=failure.message, retry_after=failure.retry_after)
 
 
