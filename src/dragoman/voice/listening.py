@@ -179,6 +179,8 @@ class Listening:
             self._owed = False
         else:
             self._answers.unhush(self._now)
+        if self._session.talks:
+            self._answers.warm()
 
     def _pause(self, paused: turns.Paused) -> None:
         hearing = self._hearing or self._overheard

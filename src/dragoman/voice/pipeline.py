@@ -390,13 +390,10 @@ def _cleaner() -> Cleaner | None:
 
 
 async def _read(asked: Answering) -> None:
-    """Lets the model answer, and does not listen."""
-    try:
-        async with contextlib.aclosing(asked.events()) as said:
-            async for _ in said:
-                pass
-    finally:
-        asked.drop()
+    """Lets the model answer, and does not listen. Whether the answer is wanted is never said: nobody asked."""
+    async with contextlib.aclosing(asked.events()) as said:
+        async for _ in said:
+            pass
 
 
 def _nothing() -> None:
