@@ -117,7 +117,9 @@ class Listening:
             if hearing is not None:
                 self._feed(hearing)
         hearing = self._hearing
-        if self._drafts and hearing is not None and hearing.fed - hearing.drafted >= DRAFT_MS:
+        if hearing is None or not self._drafts or self.ear.turns.state is not turns.State.SPEAKING:
+            return
+        if hearing.fed - hearing.drafted >= DRAFT_MS:
             hearing.drafted = hearing.fed
             self._emit(orders.Understand(hearing.utterance, DRAFT))
 

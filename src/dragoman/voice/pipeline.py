@@ -85,6 +85,7 @@ class Pipeline:
         self._book = book
         self._utterances: dict[int, Utterance] = {}
         self._asking: dict[str, tuple[Answering, asyncio.Task[None]]] = {}
+        self._judging: asyncio.Task[None] | None = None
         self._warming: asyncio.Task[None] | None = None
         self._unsure: set[str] = set()  # the runs whose answer may be in vain
         self._speaking: dict[str, asyncio.Task[None]] = {}
@@ -179,7 +180,9 @@ class Pipeline:
                 case orders.Drop():
                     self._drop(order.utterance)
                 case orders.Judge():
-                    self._start(self._judge(order))
+                    if self._judging is not None:
+                        self._judging.cancel()  # of a pause that is over
+                    self._judging = self._start(self._judge(order))
                 case orders.Ask():
                     self._ask(order)
                 case orders.Warm():
