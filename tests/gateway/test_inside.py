@@ -124,3 +124,22 @@ def test_a_model_costs_unless_all_of_its_targets_are_known_to_be_free(world):
     assert not costs(world(free, targets=["vllm/x"]).gateway, "m")
     assert costs(world(free, "a", targets=["vllm/x", "openai/gpt-4o"]).gateway, "m")
     assert costs(world(free, targets=["vllm/x"]).gateway, "no such model")
+
+
+async def test_a_question_on_the_chance_counts_as_a_request_once_it_is_wanted(world):
+    limited = Principal(id="key_2", name="caller", rpm=1)
+    for wanted, status in ((False, 200), (True, 429)):
+        there = world("a")
+        there.wire.will("a", stream(), stream())
+        asked = Inside(there.gateway, "m", principal=limited).ask(QUESTION, speculative=True)
+        (asked.take if wanted else asked.drop)()
+        assert words([event async for event in asked.events()]) == "hello"
+        [event async for event in Inside(there.gateway, "m", principal=limited).ask(QUESTION).events()]
+        assert there.rows[-1].status == status
+
+
+async def test_what_is_never_decided_is_never_booked(world):
+    there = world("a")
+    there.wire.will("a", stream())
+    [event async for event in Inside(there.gateway, "m").ask(QUESTION, speculative=True).events()]
+    assert there.rows == []

@@ -78,7 +78,8 @@ class Call(Struct, kw_only=True):
 
 class Speculation:
     """Whether a call's answer is wanted, where that is decided while it is under way. The call is booked when it is
-    over and decided, whichever comes last."""
+    over and decided, whichever comes last; never where that is left open, as for a model that only reads a prompt
+    ahead of the question."""
 
     __slots__ = ("_book", "wanted")
 

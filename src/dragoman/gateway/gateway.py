@@ -5,6 +5,7 @@ itself is in one module for each kind of call: `generate` for almost all of them
 """
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Awaitable, Callable
@@ -167,11 +168,14 @@ class Gateway:
         self._admitted(story)
 
     def _count(self, principal: Principal, story: Story) -> None:
-        """The call counts in the limits of `principal`. Raises `Refused`."""
+        """The call counts in the limits of `principal`; one on the chance only once it is wanted. Raises `Refused`."""
         story.principal = principal
         row = story.row
         row.key, row.key_name = principal.id, principal.name
-        self.limiter.admit(principal, self.leases.now())
+        if story.call.speculation is None:
+            self.limiter.admit(principal, self.leases.now())
+        else:
+            self.limiter.check(principal, self.leases.now())
         if principal.budget is not None:
             story.reserve = self._reserve
 
@@ -275,6 +279,9 @@ class Gateway:
                 return
             if not speculation.wanted:
                 self._is_ours(story)
+            elif story.principal is not None:
+                with contextlib.suppress(Refused):  # too late to refuse it: the next one is
+                    self.limiter.admit(story.principal, self.leases.now())
         router = self.serving.router
         if story.choice is not None:
             row.record = router.record(story.choice, row, story.attempts)

@@ -4,10 +4,8 @@ One run of the conversation is open at a time, any number beside it. A run that 
 held back: nothing of it is seen until it is released, nothing at all if it is dropped.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any
-
-from msgspec import Struct
 
 from dragoman.canon import Broken, Event, Failure, PartDelta, PartStart, Request, Text
 from dragoman.voice import orders, session
@@ -19,41 +17,12 @@ from dragoman.voice.pcm import Outward
 from dragoman.voice.playback import Playback
 from dragoman.voice.record import Turn
 from dragoman.voice.refusal import Refused
-from dragoman.voice.response import CancelReason, Closed, Do, Hush, Opened, Params, Response, Say, Tell
+from dragoman.voice.response import CancelReason, Response
+from dragoman.voice.runs import Plan, Run
+from dragoman.voice.steps import Closed, Do, Hush, Opened, Params, Say, Tell
 
 LEAD_MS = 30_000.0  # of sound a client is sent ahead of what it can have played
 MOST_ASIDE = 16  # responses at a time that stand beside the conversation
-
-
-class Plan(Struct, frozen=True, kw_only=True):
-    """What a response is made by: the session's configuration, and what its creator said otherwise."""
-
-    params: Params
-    instructions: str
-    tools: Sequence[session.Tool]
-    choice: session.ToolChoice
-    effort: str | None = None
-    parallel: bool | None = None
-    context: list[JSON | str] | None = None  # items, or the ids of some; None: the conversation
-
-
-class Run(Struct, kw_only=True):
-    """A response on its way. `held`: what it wants to do, while nobody may see it. `turn`: its record."""
-
-    response: Response
-    plan: Plan
-    turn: Turn
-    held: list[Do] | None = None
-    speculative: bool = False
-    asked: bool = False
-
-    @property
-    def id(self) -> str:
-        return self.response.id
-
-    @property
-    def aside(self) -> bool:
-        return self.plan.params.conversation is None
 
 
 class Answers:

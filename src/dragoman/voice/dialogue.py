@@ -15,13 +15,14 @@ from msgspec import Struct
 
 from dragoman.canon import Event, Failure
 from dragoman.voice import events, items, orders, session
-from dragoman.voice.answers import Answers, Plan
+from dragoman.voice.answers import Answers
 from dragoman.voice.conversation import Conversation, Entry
 from dragoman.voice.ear import Cleaner
 from dragoman.voice.engine import Sound, VoiceActivity, Words
 from dragoman.voice.events import JSON, event
 from dragoman.voice.listening import Listening
 from dragoman.voice.refusal import Refused, Strict, checked
+from dragoman.voice.runs import Plan
 
 SESSION_SECONDS = 60 * 60.0  # how long a session lives, as the original's
 MOST_ITEMS = 2_000

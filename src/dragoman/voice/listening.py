@@ -117,7 +117,9 @@ class Listening:
             if hearing is not None:
                 self._feed(hearing)
         hearing = self._hearing
-        if self._drafts and hearing is not None and hearing.fed - hearing.drafted >= DRAFT_MS:
+        if hearing is None or not self._drafts or self.ear.turns.state is not turns.State.SPEAKING:
+            return
+        if hearing.fed - hearing.drafted >= DRAFT_MS:
             hearing.drafted = hearing.fed
             self._emit(orders.Understand(hearing.utterance, DRAFT))
 
@@ -179,6 +181,8 @@ class Listening:
             self._owed = False
         else:
             self._answers.unhush(self._now)
+        if self._session.talks:
+            self._answers.warm()
 
     def _pause(self, paused: turns.Paused) -> None:
         hearing = self._hearing or self._overheard

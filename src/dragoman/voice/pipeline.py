@@ -85,6 +85,7 @@ class Pipeline:
         self._book = book
         self._utterances: dict[int, Utterance] = {}
         self._asking: dict[str, tuple[Answering, asyncio.Task[None]]] = {}
+        self._judging: asyncio.Task[None] | None = None
         self._warming: asyncio.Task[None] | None = None
         self._unsure: set[str] = set()  # the runs whose answer may be in vain
         self._speaking: dict[str, asyncio.Task[None]] = {}
@@ -179,7 +180,9 @@ class Pipeline:
                 case orders.Drop():
                     self._drop(order.utterance)
                 case orders.Judge():
-                    self._start(self._judge(order))
+                    if self._judging is not None:
+                        self._judging.cancel()  # of a pause that is over
+                    self._judging = self._start(self._judge(order))
                 case orders.Ask():
                     self._ask(order)
                 case orders.Warm():
@@ -390,13 +393,10 @@ def _cleaner() -> Cleaner | None:
 
 
 async def _read(asked: Answering) -> None:
-    """Lets the model answer, and does not listen."""
-    try:
-        async with contextlib.aclosing(asked.events()) as said:
-            async for _ in said:
-                pass
-    finally:
-        asked.drop()
+    """Lets the model answer, and does not listen. Whether the answer is wanted is never said: nobody asked."""
+    async with contextlib.aclosing(asked.events()) as said:
+        async for _ in said:
+            pass
 
 
 def _nothing() -> None:

@@ -17,7 +17,6 @@ from collections.abc import Callable
 from typing import Any, Literal, TypeAlias
 
 import msgspec
-from msgspec import Struct
 
 from dragoman.canon import (
     Broken,
@@ -37,15 +36,15 @@ from dragoman.canon import (
     Used,
 )
 from dragoman.dialects.estimate import estimate_text
-from dragoman.voice import items
+from dragoman.voice import endings, items
 from dragoman.voice.clauses import Clauses
 from dragoman.voice.conversation import words
 from dragoman.voice.engine import SPOKEN, Sound
 from dragoman.voice.events import JSON, event
 from dragoman.voice.pcm import Outward
 from dragoman.voice.playback import Alignment
-from dragoman.voice.session import Format, MaxTokens, Modality
 from dragoman.voice.speakable import Speakable
+from dragoman.voice.steps import Closed, Do, Hush, Opened, Params, Say, Tell
 from dragoman.voice.usage import response_usage
 
 State: TypeAlias = Literal["made", "asked", "ending", "done"]
@@ -57,69 +56,6 @@ _NEXT: dict[tuple[State, str], State] = {
     ("asked", "close"): "done",
     ("ending", "close"): "done",
 }
-# why a reply that ended is not whole
-_INCOMPLETE: dict[FinishReason, str] = {
-    "length": "max_output_tokens",
-    "context_length": "max_output_tokens",
-    "content_filter": "content_filter",
-    "refusal": "content_filter",
-}
-# what a client is told of a model's failure: type and code, as the original has them
-_FAILURES: dict[str, tuple[str, str]] = {
-    "rate_limited": ("rate_limit_error", "rate_limit_exceeded"),
-    "overloaded": ("server_error", "server_overloaded"),
-    "budget_spent": ("insufficient_quota", "insufficient_quota"),
-    "unknown_model": ("invalid_request_error", "model_not_found"),
-    "context_length": ("invalid_request_error", "context_length_exceeded"),
-    "unauthorized": ("invalid_request_error", "invalid_api_key"),
-}
-_CLIENTS_OWN = frozenset({"bad_request", "unsupported", "forbidden", "not_found", "too_large", "no_feasible_model"})
-
-
-class Params(Struct, frozen=True, kw_only=True):
-    """What a response is to be. `conversation`: its id, or None for one that stands beside it."""
-
-    conversation: str | None
-    modality: Modality
-    voice: str
-    speed: float
-    format: Format
-    max_tokens: MaxTokens
-    metadata: dict[str, str] | None = None
-
-
-class Tell(Struct, frozen=True):
-    """An event for the client. `sound_ms`: how long the sound in it is."""
-
-    event: JSON
-    sound_ms: float = 0.0
-
-
-class Opened(Struct, frozen=True):
-    """An item of the answer is part of the conversation now."""
-
-    item: JSON
-
-
-class Closed(Struct, frozen=True):
-    """It is complete, or as complete as it gets."""
-
-    item: JSON
-
-
-class Say(Struct, frozen=True):
-    """Have this said; its sounds, its end or its failure are told to `sound`, `said`, `unsaid`."""
-
-    text: str
-    voice: str
-    speed: float
-
-
-class Hush(Struct, frozen=True):
-    """What is being said is not wanted any more."""
-
-
-Do: TypeAlias = Tell | Opened | Closed | Say | Hush
 
 
 class _Speech:
@@ -233,10 +169,7 @@ class Response:
         return self._done()
 
     def _fail(self, failure: Failure) -> None:
-        usual = ("invalid_request_error" if failure.kind in _CLIENTS_OWN else "server_error", failure.kind)
-        kind, code = _FAILURES.get(failure.kind, usual)
-        error = {"type": kind, "code": code, "message": failure.message}
-        self._close("failed", {"type": "failed", "error": error})
+        self._close("failed", endings.failed(failure))
 
     def shown(self, details: JSON | None = None) -> JSON:
         params = self.params
@@ -290,11 +223,8 @@ class Response:
                 self._complete()
 
     def _complete(self) -> None:
-        why = _INCOMPLETE.get(self._finish)
-        if why is None:
-            self._close("completed", None)
-        else:
-            self._close("incomplete", {"type": "incomplete", "reason": why})
+        details = endings.incomplete(self._finish)
+        self._close("completed" if details is None else "incomplete", details)
 
     def _delta(self, text: str) -> None:
         item = self._item()
