@@ -369,6 +369,7 @@ class Relayed:
         opening = self._opening
         relay = Relay(
             self._line, self._reopen, self._book, new_id=lambda: bridges.new_id("event"), session=opening.settings,
+            asked=opening.visit.story.row.model,
             turns=opening.surface.turns, decision=opening.visit.story.row.decision, counts=self._counts,
         )  # fmt: skip
         return await relay.run(client)

@@ -10,6 +10,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias
 
+import msgspec
 from msgspec import Struct
 
 from dragoman.accounts.lease import Outcome
@@ -69,16 +70,19 @@ class Relay:
         *,
         new_id: Callable[[], str],
         session: dict[str, Any] | None = None,
+        asked: str = "",
         turns: bool = False,
         decision: str | None = None,
         counts: Counts | None = None,
     ) -> None:
-        """`line` is open. `session`: the configuration it is to begin with. `turns`: the client wants to be told the
+        """`line` is open. `session`: the configuration it is to begin with. `asked`: what the client calls the model,
+        for which the provider is told its own name. `turns`: the client wants to be told the
         times of each turn, and `decision`, by which the target was chosen."""
         self._line: Line | None = line
         self._reopen = reopen
         self._book = book
         self._new_id = new_id
+        self._model = asked
         self._turns = turns
         self._decision = decision
         self._counts = counts or Counts()
@@ -126,7 +130,7 @@ class Relay:
         for event in line.end.begin():
             await self._bring(client, line, event)
         for message in self._memory.replay():
-            await self._send(client, line, message)
+            await self._send(client, line, self._named(message, line))
 
     async def _send(self, client: End, line: Line, event: str) -> None:
         for echo in await line.end.send(event):
@@ -149,8 +153,19 @@ class Relay:
         self._memory.sent(event, head)
         if head.type == "response.create":
             self._asked = self._loop.time()
-        if self._line is not None:
-            await self._send(client, self._line, event)
+        if (line := self._line) is not None:
+            await self._send(client, line, self._named(event, line) if head.type == "session.update" else event)
+
+    def _named(self, event: str, line: Line) -> str:
+        """The event with the provider's name of the model, where an update has the client's."""
+        own = line.target.partition("/")[2]
+        if not self._model or self._model == own or self._model not in event:
+            return event
+        head = read(event)
+        session = plain(head.session)
+        if head.type != "session.update" or session.get("model") != self._model:
+            return event
+        return text(msgspec.json.decode(event) | {"session": session | {"model": own}})
 
     async def _from_provider(self, client: End) -> None:
         while True:
