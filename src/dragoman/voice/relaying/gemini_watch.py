@@ -29,7 +29,7 @@ from dragoman.voice.codecs.gemini.usage import read_usage
 from dragoman.voice.relaying.ends import Message
 from dragoman.voice.relaying.usage import of_response
 
-LIVE = 2 * 1024 * 1024  # characters of sound that are kept of a turn
+LIVE = 640 * 1024  # characters of sound that are kept of a turn
 
 
 class Seen(Struct):

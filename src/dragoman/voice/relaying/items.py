@@ -6,7 +6,7 @@ from msgspec import Struct, field
 
 from dragoman.voice.relaying.tape import Piece, sound
 
-SOUND = 1024 * 1024  # characters of base64 of the user's turns that are kept where no transcript stands for them
+SOUND = 320 * 1024  # characters of base64 of the user's turns that are kept where no transcript stands for them
 
 
 class Part(Struct):
