@@ -217,3 +217,16 @@ async def test_a_session_that_only_writes_down_goes_to_a_provider_that_can(tmp_p
         await until(socket, "session.created")
         assert fake.talks[0].query == {"intent": "transcription"}
         await socket.close()
+
+
+async def test_a_transcript_that_is_sold_by_the_second_has_its_cost(tmp_path: Path, fake: RealtimeFake) -> None:
+    price = [{"name": "ears", "targets": ["openai/whisper-1"], "price": {"audio_minute": 0.006}}]
+    async with gate(tmp_path, [account("a", fake)], models=price) as running:
+        socket = await dial(running)
+        heard = {"input": {"transcription": {"model": "whisper-1"}, "turn_detection": None}}
+        await say(socket, "session.update", session={"type": "realtime", "audio": heard})
+        await say(socket, "input_audio_buffer.append", audio=LOUD)
+        await say(socket, "input_audio_buffer.commit")
+        await until(socket, "conversation.item.input_audio_transcription.completed")
+        assert [(row.target, row.cost) for row in running.rows] == [("openai/whisper-1", 3_000_000_000)]
+        await socket.close()

@@ -32,7 +32,7 @@ class Passed:
         return _way(await self._visit.serving.lines.open(self._model, self._visit.story))
 
     def _book(self, turn: Turn) -> Failure | None:
-        return self._visit.turn(took(turn))
+        return self._visit.turn(took(turn, self._visit))
 
     async def run(self, client: End) -> tuple[int, str]:
         """See `server.realtime.Session`."""
@@ -47,11 +47,13 @@ def _way(opened: Opened) -> Way:
     return Way(opened.socket, target.name, opened.seat.account.name, opened.place.model or plain, opened.settle)
 
 
-def took(turn: Turn) -> Took:
+def took(turn: Turn, visit: Visit) -> Took:
     """A relay's turn, for the ledger."""
+    sold = turn.usage is None and turn.seconds is not None
+    cost = visit.serving.speech_price(turn.target).cost(turn.seconds or 0.0, 0) if sold else None
     failed = turn.status == "failed"
     return Took(
-        target=turn.target, account=turn.account, usage=turn.usage, resumed=turn.resumed,
+        target=turn.target, account=turn.account, usage=turn.usage, cost=cost, resumed=turn.resumed,
         total=(turn.ended - turn.started) * 1000,
         ttft=None if turn.sounded is None else (turn.sounded - turn.started) * 1000,
         status=502 if failed or turn.broke else 200,

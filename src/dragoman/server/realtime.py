@@ -363,7 +363,7 @@ class Relayed:
     def _book(self, turn: Turn) -> Failure | None:
         lost = dict.fromkeys(name for codec in self._codecs if codec is not None for name in codec.lossy)
         self._opening.visit.story.row.lossy = list(lost)
-        return self._opening.visit.turn(took(turn))
+        return self._opening.visit.turn(took(turn, self._opening.visit))
 
     async def run(self, client: End) -> tuple[int, str]:
         opening = self._opening

@@ -31,7 +31,8 @@ _CODES = {"budget_spent": 1008, "rate_limited": 1013, "unauthorized": 1008, "for
 
 
 class Turn(Struct, kw_only=True):
-    """What is booked: a response that has ended (`usage` None: nobody counted), or what the user said, written down.
+    """What is booked: a response that has ended (`usage` None: nobody counted), or what the user said, written down
+    (`seconds` of it, where those are what is sold).
     `started`, `ended`: on the event loop's clock; `sounded`: when the first of it went to the client."""
 
     target: str
@@ -40,6 +41,7 @@ class Turn(Struct, kw_only=True):
     started: float
     ended: float
     sounded: float | None = None
+    seconds: float | None = None
     status: str = "completed"
     resumed: int = 0
     broke: bool = False  # it did not come to its end: its provider was lost
@@ -227,12 +229,16 @@ class Relay:
         return self._booked(line, usage.of_response(response), str(response.get("status") or "completed"))
 
     def _transcribed(self, line: Line, head: Head, now: float) -> Failure | None:
-        taken = usage.of_transcription(plain(head.usage))
-        model = self._memory.transcriber
-        if taken is None or model is None:
+        said, model = plain(head.usage), self._memory.transcriber
+        taken, seconds = usage.of_transcription(said), usage.seconds(said)
+        if model is None or (taken is None and seconds is None):
             return None
         provider = line.target.partition("/")[0]
-        return self._book(Turn(target=f"{provider}/{model}", account=line.account, usage=taken, started=now, ended=now))
+        return self._book(
+            Turn(
+                target=f"{provider}/{model}", account=line.account, usage=taken, started=now, ended=now, seconds=seconds
+            )
+        )
 
     def _booked(self, line: Line, taken: Usage | None, status: str, broke: bool = False) -> Failure | None:
         if taken is not None:
