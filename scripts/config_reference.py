@@ -168,6 +168,7 @@ MEANING = {
     "Price.cache_write": "Input tokens written to the provider's cache; without it: as `input`",
     "Price.output": "Output tokens, reasoning included",
     "Price.audio_input": "Audio tokens in; without it: as `input`",
+    "Price.cached_audio_input": "Audio tokens in that the provider had in its cache; without it: as `cached_input`",
     "Price.audio_minute": "A minute of sound, for a transcriber that is sold by the minute",
     "Price.million_characters": "A million characters, for a voice that is sold by the character",
     "Price.audio_output": "Audio tokens out; without it: as `output`",

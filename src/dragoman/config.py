@@ -163,6 +163,7 @@ class Price(Struct, forbid_unknown_fields=True, kw_only=True):
     cache_write: Money | None = None
     output: Money = 0
     audio_input: Money | None = None
+    cached_audio_input: Money | None = None
     audio_output: Money | None = None
     audio_minute: Money | None = None
     million_characters: Money | None = None

@@ -206,6 +206,13 @@ def test_cached_tokens_are_billed_once() -> None:
     )
 
 
+def test_cached_sound_has_a_price_of_its_own_and_is_billed_once() -> None:
+    usage = Usage(input=100, cached=50, audio_input=60, cached_audio=30)
+    price = Price(input=1, cached=10, audio_input=100, cached_audio=1000)
+    assert cost(usage, price) == 20 * 1 + 20 * 10 + 30 * 100 + 30 * 1000
+    assert cost(usage, Price(input=1, cached=10, audio_input=100)) == 20 * 1 + 50 * 10 + 30 * 100
+
+
 def test_the_request_itself_may_cost() -> None:
     assert cost(Usage(), Price(input=1, request=5_000_000)) == 5_000_000
 

@@ -315,7 +315,8 @@ class Session:
         if (transcription := self.talk.session["audio"]["input"].get("transcription")) is not None:
             usage = {"type": "tokens", "input_tokens": 7, "output_tokens": 3, "total_tokens": 10,
                      "input_token_details": {"audio_tokens": 7, "text_tokens": 0}}  # fmt: skip
-            assert transcription["model"]
+            if transcription["model"] == "whisper-1":
+                usage = {"type": "duration", "seconds": 30.0}
             await self.say("conversation.item.input_audio_transcription.completed", item_id=item_id, content_index=0,
                            transcript="what was said", usage=usage)  # fmt: skip
 

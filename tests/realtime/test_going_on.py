@@ -1,7 +1,6 @@
 """A provider is lost, and the session goes on at another: the client sees one session, and hears nothing twice."""
 
 import asyncio
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,9 @@ from gate import LOUD, QUIET, account, dial, event, gate, message, say, until
 
 from dragoman.voice.relaying import relay
 from dragoman.wire.websocket import Socket
-from fakes.realtime import Fate, RealtimeFake, Talk, tone
+from fakes.realtime import Fate, RealtimeFake, tone
+from fakes.realtime_order import in_order
+from fakes.realtime_schemas import assert_valid_server_event
 
 WORDS = "one two three four five"
 WHOLE = 26  # server events of the talk below, at one provider
@@ -45,6 +46,9 @@ async def talk_through(socket: Socket) -> list[dict[str, Any]]:
 
 def one_session(events: list[dict[str, Any]]) -> None:
     """What a client relies on, whatever happened behind."""
+    for each in events:
+        assert_valid_server_event(each)
+    in_order(events)
     assert kinds(events).count("session.created") == 1
     assert kinds(events).count("session.updated") == 1
     assert len({each["session"]["id"] for each in events if "session" in each}) == 1
@@ -269,7 +273,3 @@ async def test_a_lost_answer_is_booked_and_the_account_rests(tmp_path: Path, fak
         assert (whole.status, whole.resumed) == (200, 1)
         assert {broken.account, whole.account} == {"a", "b"}
         await socket.close()
-
-
-def of(talk: Talk, kind: str) -> list[str]:
-    return [json.dumps(each) for each in talk.got(kind)]

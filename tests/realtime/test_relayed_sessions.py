@@ -192,3 +192,41 @@ async def test_the_sdk_talks_to_it_without_asyncio(tmp_path: Path, fake: Realtim
 async def until_idle(running: Gate) -> None:
     """Until the gateway has noticed that the client is gone."""
     await running.app.idle()
+
+
+async def test_an_update_that_names_the_model_as_the_client_knows_it_is_understood(
+    tmp_path: Path, fake: RealtimeFake
+) -> None:
+    models = [{"name": "talk", "targets": [REALTIME], "capabilities": ["realtime"]}]
+    fake.fates = [Fate(when=lambda said: said["type"] == "input_audio_buffer.cleared")]
+    async with gate(tmp_path, [account("a", fake), account("b", fake)], models=models) as running:
+        socket = await dial(running, "/v1/realtime?model=talk")
+        await say(socket, "session.update", session={"type": "realtime", "model": "talk", "instructions": "talk"})
+        await until(socket, "session.updated")
+        await say(socket, "input_audio_buffer.clear")
+        await until(socket, "input_audio_buffer.cleared")
+        for talk in fake.talks:
+            (update,) = talk.got("session.update")
+            assert update["session"] == {"type": "realtime", "model": "gpt-realtime", "instructions": "talk"}
+        await socket.close()
+
+
+async def test_a_session_that_only_writes_down_goes_to_a_provider_that_can(tmp_path: Path, fake: RealtimeFake) -> None:
+    async with gate(tmp_path, [account("a", fake)]) as running:
+        socket = await dial(running, "/v1/realtime?intent=transcription&model=openai/gpt-4o-transcribe")
+        await until(socket, "session.created")
+        assert fake.talks[0].query == {"intent": "transcription"}
+        await socket.close()
+
+
+async def test_a_transcript_that_is_sold_by_the_second_has_its_cost(tmp_path: Path, fake: RealtimeFake) -> None:
+    price = [{"name": "ears", "targets": ["openai/whisper-1"], "price": {"audio_minute": 0.006}}]
+    async with gate(tmp_path, [account("a", fake)], models=price) as running:
+        socket = await dial(running)
+        heard = {"input": {"transcription": {"model": "whisper-1"}, "turn_detection": None}}
+        await say(socket, "session.update", session={"type": "realtime", "audio": heard})
+        await say(socket, "input_audio_buffer.append", audio=LOUD)
+        await say(socket, "input_audio_buffer.commit")
+        await until(socket, "conversation.item.input_audio_transcription.completed")
+        assert [(row.target, row.cost) for row in running.rows] == [("openai/whisper-1", 3_000_000_000)]
+        await socket.close()

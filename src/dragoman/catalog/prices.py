@@ -117,6 +117,7 @@ def from_config(price: config.Price) -> Price:
         cached=_pico(price.cached_input),
         cache_write=_pico(price.cache_write),
         audio_input=_pico(price.audio_input),
+        cached_audio=_pico(price.cached_audio_input),
         audio_output=_pico(price.audio_output),
     )
 

@@ -34,15 +34,17 @@ from dragoman.gateway.call import Call
 from dragoman.gateway.gateway import Gateway
 from dragoman.gateway.lines import Opened
 from dragoman.gateway.naming import find_model
-from dragoman.gateway.visit import Took, Visit, Visits
+from dragoman.gateway.visit import Visit, Visits
 from dragoman.server import surfaces
 from dragoman.server.http import Request, Response
+from dragoman.server.passed import Passed, took
 from dragoman.server.pipelines import Speech, engines_of, open_pipeline
 from dragoman.voice.codecs.codec import Notices
 from dragoman.voice.record import Turn as PipelineTurn
 from dragoman.voice.relaying import bridges
 from dragoman.voice.relaying.ends import Codec, Duplex, End, Event, Line, text
 from dragoman.voice.relaying.heads import BETA, GA
+from dragoman.voice.relaying.passing import WATCHES
 from dragoman.voice.relaying.relay import Counts, Relay, Turn
 from dragoman.wire import upgrade
 from dragoman.wire.websocket import Patience
@@ -226,6 +228,8 @@ class Sessions:
         """A client that has its line, to the end."""
         visit, surface, session = admitted.visit, admitted.surface, admitted.session
         end = End(duplex, admitted.codec)
+        if session is None:
+            end.taken = []
         self._ends.add(end)
         self.counts.open += 1
         minutes = visit.limits.max_session_minutes
@@ -297,6 +301,9 @@ async def open_session(
     """The session that the model stands for: a provider's, or a pipeline. Raises `Failed`."""
     model, surface = opening.model, opening.surface
     if model is not None and (realtime.transcribes if surface.transcription else realtime.is_realtime)(model):
+        spoken = {place.spoken for place in opening.visit.serving.lines.places(model)}
+        if surface.dialect in WATCHES and spoken == {surface.dialect} and opening.settings is None:
+            return await Passed.open(opening.visit, surface.dialect, model, counts)
         return await Relayed.open(opening, model, counts)
     return await open_pipeline(
         gateway, speech, opening.visit, model.name if model is not None else "", dialect=surface.dialect,
@@ -354,23 +361,15 @@ class Relayed:
         return self._as_line(await _opened(self._opening, self._model))
 
     def _book(self, turn: Turn) -> Failure | None:
-        failed = turn.status == "failed"
         lost = dict.fromkeys(name for codec in self._codecs if codec is not None for name in codec.lossy)
         self._opening.visit.story.row.lossy = list(lost)
-        return self._opening.visit.turn(
-            Took(
-                target=turn.target, account=turn.account, usage=turn.usage, resumed=turn.resumed,
-                total=(turn.ended - turn.started) * 1000,
-                ttft=None if turn.sounded is None else (turn.sounded - turn.started) * 1000,
-                status=502 if failed or turn.broke else 200,
-                error="stream_broken" if turn.broke else "upstream_error" if failed else None,
-            )
-        )  # fmt: skip
+        return self._opening.visit.turn(took(turn, self._opening.visit))
 
     async def run(self, client: End) -> tuple[int, str]:
         opening = self._opening
         relay = Relay(
             self._line, self._reopen, self._book, new_id=lambda: bridges.new_id("event"), session=opening.settings,
+            asked=opening.visit.story.row.model,
             turns=opening.surface.turns, decision=opening.visit.story.row.decision, counts=self._counts,
         )  # fmt: skip
         return await relay.run(client)

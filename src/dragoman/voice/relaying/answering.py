@@ -9,6 +9,7 @@ from dragoman.voice.relaying.heads import Names
 from dragoman.voice.relaying.items import Item, Part
 
 Event = dict[str, Any]
+_WRITTEN = {True: ("response.output_audio_transcript.done", "transcript"), False: ("response.output_text.done", "text")}
 Say = Callable[[str, Event], Event]  # an event of that type, with these fields
 
 
@@ -35,17 +36,20 @@ def ending(response: Open, names: Names, new_id: Callable[[], str]) -> list[Even
         return {"type": names.theirs(kind), "event_id": new_id(), **fields}
 
     body, events = response.body, []
-    in_conversation = body.get("conversation_id") is not None
     for index, item in sorted(response.items.items()):
         if item.done:
             continue
+        if not item.shown and body.get("conversation_id") is not None:
+            events.append(say("conversation.item.added", {"previous_item_id": None, "item": item.body}))
+            item.shown = True
         at = {"response_id": body.get("id"), "item_id": item.id, "output_index": index}
         for number, part in sorted(item.parts.items()):
             if not part.done:
                 events += _part_ending(part, at | {"content_index": number}, say)
-        item.body = item.body | {"status": "incomplete"} | _content(item)
-        if in_conversation and not names.created:
+        item.body = item.body | {"status": "incomplete"} | _content(item, names)
+        if item.shown and not (item.settled or names.created):
             events.append(say("conversation.item.done", {"item": item.body}))
+            item.settled = True
         where = {"response_id": body.get("id"), "output_index": index}
         events.append(say("response.output_item.done", where | {"item": item.body}))
         item.response = None
@@ -55,25 +59,28 @@ def ending(response: Open, names: Names, new_id: Callable[[], str]) -> list[Even
 
 
 def _part_ending(part: Part, at: Event, say: Say) -> list[Event]:
-    whole = _shown(part)
-    if part.spoken:
-        last = [
-            say("response.output_audio.done", at),
-            say("response.output_audio_transcript.done", at | {"transcript": whole["transcript"]}),
-        ]
-    else:
-        last = [say("response.output_text.done", at | {"text": whole["text"]})]
-    return [*last, say("response.content_part.done", at | {"part": whole})]
+    last = []
+    if part.spoken and not part.whole:
+        last.append(say("response.output_audio.done", at))
+    if not part.written:
+        kind, name = _WRITTEN[part.spoken]
+        last.append(say(kind, at | {name: part.text}))
+    shown = {"type": part.type, _WRITTEN[part.spoken][1]: part.text}
+    return [*last, say("response.content_part.done", at | {"part": shown})]
 
 
-def _content(item: Item) -> Event:
+def _content(item: Item, names: Names) -> Event:
+    """What an item that broke has of content: what was heard. Its parts have other names there than by themselves."""
     if item.calls:
         return {"arguments": item.arguments}
-    return {"content": [_shown(part) for _, part in sorted(item.parts.items())]}
-
-
-def _shown(part: Part) -> Event:
-    return {"type": part.type, "transcript" if part.spoken else "text": part.heard(None)}
+    return {
+        "content": [
+            {"type": names.audio, "transcript": part.heard(None)}
+            if part.spoken
+            else {"type": names.text, "text": part.text}
+            for _, part in sorted(item.parts.items())
+        ]
+    }
 
 
 def _status(response: Open) -> Event:

@@ -63,12 +63,17 @@ class End:
         """`first`: a message that has been received already."""
         self._duplex = duplex
         self.codec = codec
+        self.taken: list[Message] | None = None  # what was received, where somebody wants it as it came
         self._first = first
         self._back: list[str] = []
+        self._answers: list[Message] = []  # of the codec, to what is `taken`
 
     async def receive(self) -> list[str] | None:
         """The events of the next message; None: the other side is gone. What a codec can't read it answers itself."""
         if self._back:
+            answers, self._answers, self.taken = self._answers, [], None
+            for answer in answers:
+                await self._duplex.send(answer)
             events, self._back = self._back, []
             return events
         message, self._first = self._first, None
@@ -76,12 +81,17 @@ class End:
             message = await self._duplex.receive()
         if message is None:
             return None
+        if self.taken is not None:
+            self.taken.append(message)
         codec = self.codec
         if codec is None:
             return [message if isinstance(message, str) else message.decode("utf-8", "replace")]
         try:
             found = codec.read(message)
             answers = codec.answers()
+            if self.taken is not None:
+                self._answers += answers
+                answers = []
         except Malformed as error:
             found = []
             refuse: Callable[[Malformed], list[Message]] | None = getattr(codec, "refuse", None)
@@ -90,6 +100,11 @@ class End:
             await self._duplex.send(answer)
         await self._closed(codec)
         return [text(event) for event in found]
+
+    def plain(self) -> tuple[Duplex, list[Message]]:
+        """The other side without a codec, and what was `taken` of it."""
+        taken, self.taken = self.taken or [], None
+        return self._duplex, taken
 
     def put_back(self, events: list[str]) -> None:
         """Events that were received, for the next who receives."""

@@ -92,7 +92,8 @@ def base64_bytes(raw: Raw | UnsetType) -> int:
 class Names(Struct, frozen=True):
     """The names of one version of the protocol. `beta`: of our name, theirs; what is not in it is the same."""
 
-    text: str  # the content part an assistant's text is
+    text: str  # the content that an assistant's text is, in an item
+    audio: str  # and its sound
     beta: dict[str, str] = field(default_factory=dict)
     created: bool = False  # an item's coming is one event, `conversation.item.created`, not `added` and `done`
 
@@ -110,5 +111,5 @@ _BETA = {
     "conversation.item.added": "conversation.item.created",
 }
 OURS = {theirs: ours for ours, theirs in _BETA.items()}  # by the beta's name
-GA = Names(text="output_text")
-BETA = Names(text="text", beta=_BETA, created=True)
+GA = Names(text="output_text", audio="output_audio")
+BETA = Names(text="text", audio="audio", beta=_BETA, created=True)

@@ -6,12 +6,12 @@ from msgspec import Struct, field
 
 from dragoman.voice.relaying.tape import Piece, sound
 
-SOUND = 1024 * 1024  # characters of base64 of the user's turns that are kept where no transcript stands for them
+SOUND = 320 * 1024  # characters of base64 of the user's turns that are kept where no transcript stands for them
 
 
 class Part(Struct):
     """A content part while it grows. `ms`: of its sound; `sounded`: how much of the text was there when the last of the
-    sound came; `leads`: the text comes ahead of the sound; `whole`: all of its sound has come."""
+    sound came; `leads`: the text comes ahead of the sound; `whole`, `written`: all of its sound, or text, has come."""
 
     type: str = ""
     text: str = ""
@@ -19,6 +19,7 @@ class Part(Struct):
     sounded: int = 0
     leads: bool | None = None
     whole: bool = False
+    written: bool = False
     done: bool = False
 
     @property
@@ -47,14 +48,17 @@ class Part(Struct):
 
 
 class Item(Struct):
-    """An item: `body` as it was last seen whole; `parts` of an answer while it grows. `sound`: what the user said.
-    `heard`: milliseconds after which the client cut it off. `response`: of which response it is, while that runs."""
+    """An item: `body` as it was last seen whole; `shown`, `settled`: the client has seen it added, and done; `parts` of
+    an answer while it grows. `sound`: what the user said. `heard`: milliseconds after which the client cut it off.
+    `response`: of which response it is, while that runs."""
 
     id: str
     body: dict[str, Any]
     parts: dict[int, Part] = field(default_factory=dict)
     arguments: str = ""
     done: bool = True
+    shown: bool = False
+    settled: bool = False
     sound: list[Piece] = field(default_factory=list)
     transcript: str | None = None
     heard: float | None = None

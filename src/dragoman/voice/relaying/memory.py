@@ -159,7 +159,7 @@ class Memory:
         self.progress = True
         mine = self._answering_item(item_id)
         if mine is not None:
-            mine.body = mine.body | body
+            mine.body, mine.shown = mine.body | body, True
             self._items.put(mine, head.previous_item_id)
             return message
         done = self._under_way.answered("conversation.item.create", item_id)
@@ -171,7 +171,7 @@ class Memory:
             after = asked.previous_item_id if asked.previous_item_id == "root" else after  # else told by null
         known = self._items.get(item_id)
         item = known or Item(item_id, body)
-        item.body = body
+        item.body, item.shown = body, True
         self._items.put(item, after)
         return message
 
@@ -182,8 +182,10 @@ class Memory:
             self._told_done.discard(item_id)
             return None
         item = self._items.get(item_id)
-        if item is not None and not _says_less(body, item.body):
-            item.body = body
+        if item is not None:
+            item.settled = True
+            if not _says_less(body, item.body):
+                item.body = body
         return message
 
     def _item_deleted(self, message: str, head: Head) -> str | None:
@@ -275,28 +277,28 @@ class Memory:
         return message
 
     def _audio_delta(self, message: str, head: Head) -> str | None:
-        if (part := self._part(head, "output_audio")) is not None:
+        if (part := self._part(head, "audio")) is not None:
             part.sounds(base64_bytes(head.delta) / self._settings.spoken)
         return message
 
     def _audio_done(self, message: str, head: Head) -> str | None:
-        if (part := self._part(head, "output_audio")) is not None:
+        if (part := self._part(head, "audio")) is not None:
             part.whole = True
         return message
 
     def _text_delta(self, message: str, head: Head) -> str | None:
-        kind = "output_text" if OURS.get(head.type, head.type) == "response.output_text.delta" else "output_audio"
+        kind = "text" if OURS.get(head.type, head.type) == "response.output_text.delta" else "audio"
         if (part := self._part(head, kind)) is not None:
             part.says(word(head.delta))
         return message
 
     def _text_done(self, message: str, head: Head) -> str | None:
-        if (part := self._part(head, "output_text")) is not None:
-            part.text = head.transcript or head.text or part.text
+        if (part := self._part(head, "text")) is not None:
+            part.text, part.written = head.transcript or head.text or part.text, True
         return message
 
     def _part_done(self, message: str, head: Head) -> str | None:
-        if (part := self._part(head, "output_text")) is not None:
+        if (part := self._part(head, "text")) is not None:
             part.done = True
         return message
 
@@ -371,8 +373,9 @@ class Memory:
             if body is None:
                 continue
             said.append(_json({"type": "conversation.item.create", "event_id": f"{MARK}item_{number}", "item": body}))
-            self._told_items.add(item.id)
-            if not self._names.created:
+            if item.shown:
+                self._told_items.add(item.id)
+            if item.settled:
                 self._told_done.add(item.id)
         pieces = list(self._tape.pieces)
         self._base = pieces[0].start if pieces else self._tape.at

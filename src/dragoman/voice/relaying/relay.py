@@ -10,6 +10,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias
 
+import msgspec
 from msgspec import Struct
 
 from dragoman.accounts.lease import Outcome
@@ -30,7 +31,8 @@ _CODES = {"budget_spent": 1008, "rate_limited": 1013, "unauthorized": 1008, "for
 
 
 class Turn(Struct, kw_only=True):
-    """What is booked: a response that has ended (`usage` None: nobody counted), or what the user said, written down.
+    """What is booked: a response that has ended (`usage` None: nobody counted), or what the user said, written down
+    (`seconds` of it, where those are what is sold).
     `started`, `ended`: on the event loop's clock; `sounded`: when the first of it went to the client."""
 
     target: str
@@ -39,6 +41,7 @@ class Turn(Struct, kw_only=True):
     started: float
     ended: float
     sounded: float | None = None
+    seconds: float | None = None
     status: str = "completed"
     resumed: int = 0
     broke: bool = False  # it did not come to its end: its provider was lost
@@ -69,16 +72,19 @@ class Relay:
         *,
         new_id: Callable[[], str],
         session: dict[str, Any] | None = None,
+        asked: str = "",
         turns: bool = False,
         decision: str | None = None,
         counts: Counts | None = None,
     ) -> None:
-        """`line` is open. `session`: the configuration it is to begin with. `turns`: the client wants to be told the
+        """`line` is open. `session`: the configuration it is to begin with. `asked`: what the client calls the model,
+        for which the provider is told its own name. `turns`: the client wants to be told the
         times of each turn, and `decision`, by which the target was chosen."""
         self._line: Line | None = line
         self._reopen = reopen
         self._book = book
         self._new_id = new_id
+        self._model = asked
         self._turns = turns
         self._decision = decision
         self._counts = counts or Counts()
@@ -126,7 +132,7 @@ class Relay:
         for event in line.end.begin():
             await self._bring(client, line, event)
         for message in self._memory.replay():
-            await self._send(client, line, message)
+            await self._send(client, line, self._named(message, line))
 
     async def _send(self, client: End, line: Line, event: str) -> None:
         for echo in await line.end.send(event):
@@ -149,8 +155,19 @@ class Relay:
         self._memory.sent(event, head)
         if head.type == "response.create":
             self._asked = self._loop.time()
-        if self._line is not None:
-            await self._send(client, self._line, event)
+        if (line := self._line) is not None:
+            await self._send(client, line, self._named(event, line) if head.type == "session.update" else event)
+
+    def _named(self, event: str, line: Line) -> str:
+        """The event with the provider's name of the model, where an update has the client's."""
+        own = line.target.partition("/")[2]
+        if not self._model or self._model == own or self._model not in event:
+            return event
+        head = read(event)
+        session = plain(head.session)
+        if head.type != "session.update" or session.get("model") != self._model:
+            return event
+        return text(msgspec.json.decode(event) | {"session": session | {"model": own}})
 
     async def _from_provider(self, client: End) -> None:
         while True:
@@ -212,12 +229,16 @@ class Relay:
         return self._booked(line, usage.of_response(response), str(response.get("status") or "completed"))
 
     def _transcribed(self, line: Line, head: Head, now: float) -> Failure | None:
-        taken = usage.of_transcription(plain(head.usage))
-        model = self._memory.transcriber
-        if taken is None or model is None:
+        said, model = plain(head.usage), self._memory.transcriber
+        taken, seconds = usage.of_transcription(said), usage.seconds(said)
+        if model is None or (taken is None and seconds is None):
             return None
         provider = line.target.partition("/")[0]
-        return self._book(Turn(target=f"{provider}/{model}", account=line.account, usage=taken, started=now, ended=now))
+        return self._book(
+            Turn(
+                target=f"{provider}/{model}", account=line.account, usage=taken, started=now, ended=now, seconds=seconds
+            )
+        )
 
     def _booked(self, line: Line, taken: Usage | None, status: str, broke: bool = False) -> Failure | None:
         if taken is not None:

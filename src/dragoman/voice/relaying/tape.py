@@ -5,7 +5,7 @@ from collections import deque
 import msgspec
 from msgspec import Struct
 
-LIVE = 2 * 1024 * 1024  # characters of base64 that are kept of what is not committed: half a minute of 24 kHz PCM
+LIVE = 640 * 1024  # characters of base64 that are kept of what is not committed: ten seconds of 24 kHz PCM
 BEFORE = 1_000.0  # milliseconds kept of silence, where the server tells speech: it cuts in a little before it begins
 
 

@@ -39,6 +39,12 @@ def of_transcription(usage: dict[str, Any]) -> Usage | None:
     )
 
 
+def seconds(usage: dict[str, Any]) -> float | None:
+    """How much sound was written down, where that is what is counted."""
+    found = usage.get("seconds")
+    return float(found) if isinstance(found, int | float) and not isinstance(found, bool) and found > 0 else None
+
+
 def _table(value: dict[str, Any], name: str) -> dict[str, Any]:
     found = value.get(name)
     return found if isinstance(found, dict) else {}
