@@ -129,3 +129,8 @@ def test_a_client_has_heard_what_was_sent_as_far_as_time_allows():
     assert playback.heard("c", 20.05) == pytest.approx(50) and playback.heard("nobody", 20.0) is None
     playback.flush(20.05)
     assert playback.heard("c", 30.0) == pytest.approx(50) and playback.lead(20.05) == 0
+
+
+def test_the_first_piece_does_not_wait_for_a_space_that_never_comes():
+    pieces = Clauses().add("3,1,4,1,5,9,2,6,5,3,5,8,9,7,9,3,2,3,8,4,6,2,6,4,3,3,8,3")
+    assert pieces and len(pieces[0]) < 60

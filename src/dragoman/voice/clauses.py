@@ -8,6 +8,7 @@ that does not end is cut at a comma, or at last between two words. Together the 
 import re
 
 FIRST_WORDS = 4
+_FIRST_LONGEST = 48  # characters without any space after which the first piece is cut all the same: somebody waits
 _LONG = 160  # characters from which on a comma is as good as a full stop
 _LONGEST = 280  # and from which on any space is
 _SENTENCE = re.compile(r"[.!?…]{1,8}[\"')\]*_”’]{0,8}(?=\s)|\n|[。！？]")
@@ -28,7 +29,8 @@ class Clauses:
     def add(self, text: str) -> list[str]:
         self._text += text
         pieces: list[str] = []
-        if len(self._text) <= _LONGEST and not _BOUNDARY.search(text):
+        longest = _FIRST_LONGEST if self._first else _LONGEST
+        if len(self._text) <= longest and not _BOUNDARY.search(text):
             return pieces  # in the middle of a word nothing ends
         while (end := self._end()) is not None:
             pieces.append(self._text[:end])
@@ -63,6 +65,8 @@ class Clauses:
         commas = (found.end() for found in _COMMA.finditer(text) if len(text[: found.end()].split()) >= 2)
         comma, words = next(commas, None), _FIRST.match(text)
         ends = [end for end in (comma, words and words.end(), self._late()) if end is not None]
+        if not ends and len(text) > _FIRST_LONGEST and not _BOUNDARY.search(text.strip()):
+            return _FIRST_LONGEST
         return min(ends, default=None)
 
     def _late(self) -> int | None:
