@@ -13,7 +13,7 @@ from dragoman.catalog.prices import PICO
 from dragoman.config import State
 from dragoman.ledger.store import Store
 from dragoman.wire.errors import NotUpgraded
-from fakes.realtime import RealtimeFake
+from fakes.realtime import Fate, RealtimeFake
 
 KEYS = {"mode": "keys"}
 TURN = 8_000_000_000  # pico-dollars: less than what the fake's answer costs
@@ -142,3 +142,18 @@ async def test_who_drains_tells_its_sessions(tmp_path: Path, fake: RealtimeFake)
         assert (await until(socket, "error"))[-1]["error"]["code"] == "draining"
         assert await socket.receive() is None
         assert socket.code == 1012
+
+
+async def test_no_slot_is_lost_with_sessions_whose_ends_leave_in_any_order(tmp_path: Path, fake: RealtimeFake) -> None:
+    fake.fates = [Fate(after=count) for count in (3, 1, 8, 2)]
+    async with gate(tmp_path, [account("a", fake, max_in_flight=2), account("b", fake, max_in_flight=2)]) as running:
+        for leave in (1, 2, 3, 5):
+            socket = await dial(running)
+            await say(socket, "response.create")
+            for _ in range(leave):
+                await socket.receive()
+            socket.abort()
+        await running.app.idle()
+        desk = running.gateway.leases.desk
+        assert len(desk._leases) == 0
+        assert running.app.sessions.counts.open == 0

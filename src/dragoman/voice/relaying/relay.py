@@ -314,7 +314,12 @@ class Relay:
             return False
         self._resumed += 1
         self._counts.resumed += 1
-        await self._tell(client, line)
+        try:
+            await self._tell(client, line)
+        except BaseException:  # the client has left
+            self._settle(line, None)
+            await line.end.close()
+            raise
         self._line = line
         self._watch(line)
         opened, self._opened = self._opened, None
