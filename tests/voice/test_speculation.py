@@ -152,3 +152,34 @@ async def test_the_model_reads_the_prompt_before_anybody_speaks():
         session.client.say({"type": "session.update", "session": {"instructions": "Be brief."}})
         await until(lambda: len(session.model.warmed) == 2)
         assert session.model.warmed[1].messages[0].parts[0].text == "Be brief."
+
+
+async def test_an_answer_to_other_words_than_the_last_is_not_used_though_its_draft_came_late():
+    """The answer belongs to the words that it was begun for, not to the draft that came last."""
+    engines = Engines("How are you today?")
+    async with Session(engines) as session:
+        await pauses(session)
+        await until(lambda: session.model.asked)
+        listening = session.pipeline._dialogue.listening
+        listening._hearing.prepared = "How are you?"
+        session.client.say(append(silence(2000)))
+        await session.client.sees("response.done")
+        assert [each.fate for each in session.model.asked] == ["dropped", "taken"]
+
+
+async def test_the_judge_hears_the_words_of_the_pause():
+    engines = Engines("How are you?")
+    heard = []
+
+    class Listens:
+        async def complete(self, pcm, words):
+            heard.append((len(pcm) > 0, words))
+            return 0.99
+
+    async with Session(engines) as session:
+        engines.judge = Listens()
+        session.client.say(append(silence(300)), append(speech(600)), append(silence(64)))
+        await until(lambda: heard)
+        session.client.say(append(silence(2000)))
+        await session.client.sees("response.done")
+    assert heard == [(True, "How are you?")]

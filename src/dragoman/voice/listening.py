@@ -34,6 +34,7 @@ class Hearing(Struct, kw_only=True):
     length: float = 0.0  # when it is over
     drafted: float = 0.0  # how far its words were asked for while it was spoken
     draft: str = ""
+    prepared: str = ""  # the words that an answer was begun for
     judge: float | None = None  # seconds the last judgement took
     answer: bool = False  # it is to be answered as soon as its words are known
     turn: Turn | None = None
@@ -62,6 +63,7 @@ class Listening:
         self._hearing: Hearing | None = None  # the turn that is open
         self._overheard: Hearing | None = None  # speech over the assistant's: a turn or nothing
         self._finishing: dict[int, Hearing] = {}  # over, and their final words are awaited
+        self._pause_now: int | None = None  # the pause that lasts
         self._asked_judge: dict[int, float] = {}  # when, by pause
         self._owed = False  # a turn was over while an answer was open that it does not interrupt
 
@@ -162,6 +164,7 @@ class Listening:
             case turns.Paused():
                 self._pause(effect)
             case turns.Resumed():
+                self._pause_now = None
                 self._answers.drop_prepared()
             case turns.Stopped():
                 self._stop(effect)
@@ -188,6 +191,7 @@ class Listening:
         hearing = self._hearing or self._overheard
         if hearing is None:
             return
+        self._pause_now = paused.pause
         hearing.ended = paused.ended_ms
         self._feed(hearing)
         if self._drafts or hearing is self._overheard:
@@ -291,10 +295,9 @@ class Listening:
             return
         text = words.text if words is not None else ""
         hearing.draft = text
-        if pause == DRAFT:
-            return
-        if self.ear.turns.state in (turns.State.PAUSED, turns.State.DOUBTFUL):
-            self._judge(hearing, pause)
+        if pause != self._pause_now:
+            return  # a mere draft, or of a pause that is over
+        self._judge(hearing, pause)
         for effect in self.ear.turns.understood(pause, text):
             self._follow(effect)
         if self.ear.turns.state is turns.State.PAUSED and self._hearing is hearing:
@@ -333,7 +336,7 @@ class Listening:
     def _answer(self, hearing: Hearing, turn: Turn, text: str, failed: str | None) -> None:
         answers = self._answers
         prepared = answers.prepared
-        if prepared is not None and prepared.turn is turn and text and _same(hearing.draft, text):
+        if prepared is not None and prepared.turn is turn and text and _same(hearing.prepared, text):
             answers.release(self._now)
             return
         answers.drop_prepared()
@@ -364,7 +367,7 @@ class Listening:
             return
         if answers.prepared is not None:
             return
-        turn = self._turn(hearing)
+        turn, hearing.prepared = self._turn(hearing), text
         context = [entry.item for entry in self._conversation.entries()]
         context.append(items.user_audio(hearing.item_id, text.strip()))
         length = self.ear.seen - hearing.begin
