@@ -166,8 +166,8 @@ def test_where_no_gateway_runs_the_session_is_of_one_in_here(talker: Any, said: 
     assert (status, err) == (0, "")
     assert "reply: It is ten past two." in out
     assert server.asked == ["/v1/realtime?model=gpt-realtime"]
-    (row,) = [json.loads(line) for line in run("usage", "--rows", "--json")[1].splitlines()]
-    assert (row["target"], row["status"]) == ("openai/gpt-realtime", 200)
+    rows = [json.loads(line) for line in run("usage", "--rows", "--json")[1].splitlines()]  # what was heard has its own
+    assert ("openai/gpt-realtime", 200) in [(row["target"], row["status"]) for row in rows]
 
 
 def test_where_a_gateway_runs_it_is_asked(talker: Any, said: Any, run: Run, home: Path) -> None:
@@ -178,7 +178,7 @@ def test_where_a_gateway_runs_it_is_asked(talker: Any, said: Any, run: Run, home
         write_config(home, server, server={"port": port}, access=access)
         status, _, err = run("voice", "ask", said(SPEECH), "-m", "openai/gpt-realtime")
         assert (status, err) == (0, "")
-        assert [row["account"] for row in running.rows()] == ["b"]
+        assert {row["account"] for row in running.rows()} == {"b"}
 
 
 def test_without_any_model_the_mend_is_named(said: Any, run: Run) -> None:
