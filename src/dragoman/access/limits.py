@@ -72,16 +72,16 @@ class Held:
 class Window:
     """The last `limit` requests' times, in a ring: exact, 8 bytes a request."""
 
-    __slots__ = ("_limit", "_next", "_times")
+    __slots__ = ("_next", "_times", "limit")
 
     def __init__(self, limit: int) -> None:
-        self._limit = limit
+        self.limit = limit
         self._times = array("d")
         self._next = 0
 
     def wait(self, now: float) -> float:
         """Seconds until another request may come; 0: now."""
-        if len(self._times) < self._limit:
+        if len(self._times) < self.limit:
             return 0.0
         return max(0.0, self._times[self._next] + WINDOW - now)
 
@@ -95,11 +95,11 @@ class Window:
         return len(times) - bisect_right(times, now - WINDOW)
 
     def take(self, now: float) -> None:
-        if len(self._times) < self._limit:
+        if len(self._times) < self.limit:
             self._times.append(now)
         else:
             self._times[self._next] = now
-            self._next = (self._next + 1) % self._limit
+            self._next = (self._next + 1) % self.limit
 
 
 class Meter:
@@ -224,13 +224,15 @@ class Limiter:
 
     def admit(self, principal: Principal, now: float, model: str | None = None) -> None:
         """Counts one request at `now` (Unix seconds), or raises `Refused` and counts nothing."""
-        self._check_expiry(principal, now)
+        if principal.expires is not None:
+            self._check_expiry(principal, now)
         if model is not None and not principal.allows(model):
             allowed = ", ".join(sorted(principal.models or ()))
             raise Refused("forbidden", f"this gateway key may not use {model}: it may use {allowed}")
         account = self._account(principal)
         account.at = now
         needs: dict[str, float] = {}
+        rpm = principal.rpm
         if principal.budget is not None:
             self._check_budget(account, 0, now)
             needs[self._budget_name(principal, now)] = 1.0
@@ -239,15 +241,18 @@ class Limiter:
             if wait := account.meter.wait(now, principal.tpm):
                 raise Refused("rate_limited", f"{principal.tpm} tokens a minute are used up: {_try_in(wait)}", wait)
             needs["tokens"] = 1.0
-        if principal.rpm is not None:
-            if account.window is None or account.window._limit != principal.rpm:
-                account.window = Window(principal.rpm)
-            if wait := account.window.wait(now):
-                raise Refused("rate_limited", f"{principal.rpm} requests a minute are used up: {_try_in(wait)}", wait)
+        window = None
+        if rpm is not None:
+            window = account.window
+            if window is None or window.limit != rpm:
+                window = account.window = Window(rpm)
+            if wait := window.wait(now):
+                raise Refused("rate_limited", f"{rpm} requests a minute are used up: {_try_in(wait)}", wait)
             needs["requests"] = 1.0
-        self._have(account, needs, now)
-        if principal.rpm is not None and account.window is not None:
-            account.window.take(now)
+        if self._shared and needs:
+            self._have(account, needs, now)
+        if window is not None:
+            window.take(now)
 
     def reserve(self, principal: Principal, amount: int, now: float) -> None:
         """Holds back pico-dollars for a request that is admitted; give them to `settle` as `reserved`. Raises `Refused`
@@ -255,14 +260,16 @@ class Limiter:
         account = self._account(principal)
         if principal.budget is not None:
             self._check_budget(account, amount, now)
-            self._have(account, {self._budget_name(principal, now): float(amount)}, now)
+            if self._shared:
+                self._have(account, {self._budget_name(principal, now): float(amount)}, now)
         account.reserved += amount
         account.largest = max(amount, account.largest)
 
     def settle(self, principal: Principal, now: float, cost: int = 0, tokens: int = 0, reserved: int = 0) -> None:
         """Books what an admitted request took, and gives back what was `reserved` for it."""
-        account = self._account(principal)
-        account.reserved -= reserved
+        account = self._accounts.get(principal.id) or self._account(principal)
+        if reserved:
+            account.reserved -= reserved
         if tokens and principal.tpm is not None:
             account.meter = account.meter or Meter()
             account.meter.add(now, tokens)
@@ -295,8 +302,6 @@ class Limiter:
 
     def _have(self, account: _Account, needs: dict[str, float], now: float) -> None:
         """Raises `Short` where the shares are less than `needs`."""
-        if not self._shared or not needs:
-            return
         meters = self._meters(account, now)
         lacking = [n for n, need in needs.items() if meters[n].used(now) + need > meters[n].holder.share]
         if not lacking:

@@ -445,8 +445,12 @@ class SeatCapacity:
         parallel, rate, volume = self.parallel, self.rate, self.volume
         beside = 0.0 if parallel.late(lease.at) else lease.beside + 1 + others[0]  # refusals under way were in it
         requests, tokens = self.requests.used + others[1], self.tokens.used + others[2]
-        if beside > best[0] or requests > best[1] or tokens > best[2]:
-            best[:] = max(best[0], beside), max(best[1], requests), max(best[2], tokens)
+        if beside > best[0]:  # noqa: PLR1730  # max() costs three times this
+            best[0] = beside
+        if requests > best[1]:  # noqa: PLR1730
+            best[1] = requests
+        if tokens > best[2]:  # noqa: PLR1730
+            best[2] = tokens
         if parallel.value < parallel.most:
             parallel.accepted(beside, 0.4 / parallel.value)
             self.concurrency = within(parallel.whole, self.share)

@@ -335,7 +335,8 @@ class Desk:
         if want.paid and seat.health.success >= SUSPECT:
             self.retries.refund()
         number = next(self._numbers)
-        lease = self._leases[number] = Lease(number, seat, want, now, now + self._lease_seconds)
+        tokens = want.input_tokens + want.output_tokens
+        lease = self._leases[number] = Lease(number, seat, want, now, now + self._lease_seconds, tokens)
         seat.take(lease, now)
         return lease
 

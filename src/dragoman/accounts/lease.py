@@ -3,7 +3,7 @@
 from enum import Enum
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from dragoman.accounts.ratelimits import Rate
 
@@ -59,39 +59,25 @@ class Phase(Enum):
     EXPIRED = "expired"
 
 
-class Lease:
-    """A slot held on an account for one attempt. Read `account` and `model`; only the desk changes it."""
+class Lease(Struct, eq=False):
+    """A slot held on an account for one attempt. Read `account` and `model`; only the desk changes it.
 
-    __slots__ = (
-        "at",
-        "began",
-        "beside",
-        "cost",
-        "entries",
-        "expires",
-        "id",
-        "marks",
-        "phase",
-        "probes",
-        "seat",
-        "tokens",
-        "want",
-    )
+    `at`: when it was made. `beside`: others under way at its seat then. `entries`: the token windows it counts in.
+    `probes`: the rests whose probe it is."""
 
-    def __init__(self, number: int, seat: "SeatCapacity", want: Want, now: float, expires: float) -> None:
-        self.id = number
-        self.seat = seat
-        self.want = want
-        self.at = now
-        self.expires = expires
-        self.tokens = want.input_tokens + want.output_tokens
-        self.cost = 0
-        self.began = False
-        self.beside = 0  # others under way at its seat when it was made
-        self.phase = Phase.HELD
-        self.entries: list[tuple[Window, list[float]]] = []  # the token windows it counts in
-        self.probes: tuple[Cooldown, ...] = ()  # the rests whose probe it is
-        self.marks: tuple[float, ...] | None = None
+    id: int
+    seat: "SeatCapacity"
+    want: Want
+    at: float
+    expires: float
+    tokens: int
+    cost: int = 0
+    began: bool = False
+    beside: int = 0
+    phase: Phase = Phase.HELD
+    entries: "list[tuple[Window, list[float]]]" = field(default_factory=list)
+    probes: "tuple[Cooldown, ...]" = ()
+    marks: tuple[float, ...] | None = None
 
     @property
     def account(self) -> str:

@@ -52,7 +52,8 @@ class Asking(Protocol):
 
 
 class Outgoing(Struct):
-    """A call as one target takes it. `request` is set in the convert lane, None in the relay lane."""
+    """A call as one target takes it. `request` is set in the convert lane, None in the relay lane. `withholds_usage`:
+    the client is not to see the usage on the relayed stream, which only the gateway asked for."""
 
     dialect: Upstream
     path: str
@@ -60,6 +61,7 @@ class Outgoing(Struct):
     lossy: list[str] = field(default_factory=list)
     request: Request | None = None
     content_type: Block = JSON_LINE
+    withholds_usage: bool = False
 
     @property
     def relayed(self) -> bool:
@@ -112,8 +114,7 @@ class Ask:
         """See `Asking`."""
         return affinity(self.call, self.fields, self.constraints)
 
-    @property
-    def withholds_usage(self) -> bool:
+    def _withholds_usage(self) -> bool:
         """The client streams in openai-chat and did not ask for the usage chunk that the gateway asks for."""
         options = decode(self.fields["stream_options"]) if "stream_options" in self.fields else None
         return not (isinstance(options, dict) and options.get("include_usage") is True)
@@ -165,7 +166,8 @@ class Ask:
                 return None
         fields = dict(self.fields)
         client.retarget(fields, target.model, self.stream, target.provider.quirks)
-        return Outgoing(client, client.path(target.model, self.stream), encode(fields))
+        path = client.path(target.model, self.stream)
+        return Outgoing(client, path, encode(fields), withholds_usage=self.stream and self._withholds_usage())
 
     def converted(self, target: Target, dialect: str) -> Outgoing:
         """The call in this dialect, never relayed."""

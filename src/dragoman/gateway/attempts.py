@@ -4,7 +4,6 @@ means for the next."""
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from types import TracebackType
 
 import msgspec
 from msgspec import Struct
@@ -55,69 +54,75 @@ _TELLING = ("rate_limited", "overloaded", "upstream_timeout", "upstream_error", 
 _UNTRIED, _DROPPED = Outcome(dropped=True, sent=False), Outcome(dropped=True)
 
 
-class Place(Struct, frozen=True):
-    """Where an attempt is made: the lease, and what stands behind it."""
+class Trial(Struct):
+    """An attempt: what is asked, and where. `last`: there is no other place to try. `again`: it is not the first."""
 
+    ask: Asking
+    model: Model
+    story: Story
     lease: Lease
     seat: Seat
     line_up: LineUp
+    last: bool
+    again: bool
 
 
-class Answer:
-    """An upstream's reply that has begun well, with everything needed to bring it to its end. A context manager: on
-    leaving, the connection is given back and the lease settled, with whatever the story says of how it went."""
+class Answer(Struct):
+    """An upstream's reply that has begun well, with everything needed to bring it to its end: `leave` it then.
 
-    __slots__ = ("_place", "_pool", "_story", "outgoing", "primed", "reply", "seat", "sent", "ttft")
+    `sent`: milliseconds since the call came, when the attempt was made. `ttft`: seconds from there to the head of the
+    reply, or its first content. `primed`: what has been read of a stream to see that it has content."""
 
-    def __init__(self, reply: Reply, outgoing: Outgoing, place: Place, pool: Pool, story: Story) -> None:
-        self.reply = reply
-        self.seat = place.seat
-        self.outgoing = outgoing
-        self._place = place
-        self._pool = pool
-        self.primed = b""  # what has been read of a stream to see that it has content
-        self.sent = 0.0  # milliseconds since the call came, when the attempt was made
-        self.ttft = 0.0  # seconds from there to the head of the reply, or its first content
-        self._story = story
+    reply: Reply
+    outgoing: Outgoing
+    trial: Trial
+    pool: Pool
+    sent: float
+    ttft: float
+    primed: bytes = b""
+
+    @property
+    def seat(self) -> Seat:
+        return self.trial.seat
 
     def began(self) -> None:
         """The first of the content is here."""
-        self.ttft = (self._story.elapsed() - self.sent) / 1000
-        self._pool.leases.began(self._place.lease, self.ttft)
+        self.ttft = (self.trial.story.elapsed() - self.sent) / 1000
+        self.pool.leases.began(self.trial.lease, self.ttft)
+
+    def whole(self) -> None:
+        """It was a whole reply, and is with the client."""
+        seat, total = self.trial.seat, self.trial.story.row.total
+        seat.account.took(seat.target.model, ((total or 0.0) - self.sent) / 1000)
 
     def drop(self) -> None:
         """Nobody wants it: another was faster."""
         self.reply.close()
-        self._pool.leases.settle(self._place.lease, Outcome(dropped=True))
-
-    def __enter__(self) -> "Answer":
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.leave(error)
+        self.pool.leases.settle(self.trial.lease, Outcome(dropped=True))
 
     def leave(self, error: BaseException | None) -> None:
-        """The end of it, with what it ended in."""
+        """The end of it, with what it ended in: the connection is given back and the lease settled, with whatever the
+        story says of how it went."""
         self.reply.close()
-        self._pool.leases.settle(self._place.lease, self._outcome(error))
+        self.pool.leases.settle(self.trial.lease, self._outcome(error))
 
     def _outcome(self, error: BaseException | None) -> Outcome:
-        story = self._story
+        trial = self.trial
+        story = trial.story
         row, usage = story.row, story.usage
-        rates = _told(self.reply, self._pool.leases.now()).rates if self.reply.mentions(b"ratelimit-") else ()
+        rates = _told(self.reply, self.pool.leases.now()).rates if self.reply.mentions(b"ratelimit-") else ()
         tokens_in = tokens_out = cost = None
         if usage is not None:
             tokens_in, tokens_out = usage.input, usage.output
-            cost = row.cost if error is None and not row.shares else self._pool.cost(self.seat.target.name, usage)
+            cost = row.cost if error is None and not row.shares else self.pool.cost(self.seat.target.name, usage)
         if error is None:
             kind = row.error
+            seconds = ((story.elapsed() if row.total is None else row.total) - self.sent) / 1000
             if kind is None and tokens_out is not None:
-                self._place.line_up.answered(tokens_out)
+                trial.line_up.answered(tokens_out)
             return Outcome(
-                kind=kind, tokens_in=tokens_in, tokens_out=tokens_out, cost=cost, ttft=self.ttft,
-                seconds=((story.elapsed() if row.total is None else row.total) - self.sent) / 1000, rates=rates,
+                kind=kind, tokens_in=tokens_in, tokens_out=tokens_out, cost=cost, ttft=self.ttft, seconds=seconds,
+                rates=rates,
             )  # fmt: skip
         if isinstance(error, Failed):
             failure = error.failure
@@ -129,16 +134,6 @@ class Answer:
 
 
 Bring = Callable[[Answer], Awaitable[None]]
-
-
-class _Trial(Struct, frozen=True):
-    """What an attempt is made of, wherever. `last`: there is no other place to try. `again`: it is not the first."""
-
-    ask: Asking
-    model: Model
-    story: Story
-    last: bool
-    again: bool
 
 
 class Attempts:
@@ -168,71 +163,81 @@ class Attempts:
         failed = 0
         while True:
             lease = pool.leases.acquire(want)
-            if isinstance(lease, Ticket):
-                lease = await pool.leases.wait(lease)
-            if isinstance(lease, Refused):
-                raise Failed(self.refusal(lease, failures, model, line_up, want.only))
-            place = Place(lease, line_up.seats[lease.seat], line_up)
-            last = len(want.avoid) + 1 >= len(line_up.seats) or (want.only is not None and len(want.only) == 1)
-            trial = _Trial(ask, model, story, last, want.attempt > 1)
+            if type(lease) is not Lease:
+                if isinstance(lease, Ticket):
+                    lease = await pool.leases.wait(lease)
+                if isinstance(lease, Refused):
+                    raise Failed(self.refusal(lease, failures, model, line_up, want.only))
+            seats = line_up.seats
+            last = len(want.avoid) + 1 >= len(seats) or (want.only is not None and len(want.only) == 1)
+            trial = Trial(ask, model, story, lease, seats[lease.seat], line_up, last, want.attempt > 1)
             late = pool.leases.desk.hedge_after(lease) if hedged and ask.stream and want.attempt == 1 else None
+            results: Sequence[tuple[Seat, Answer | Failure]]
             if late is None:
-                results = [(place, await (self._begun if primed else self._attempt)(trial, place))]
+                results = ((trial.seat, await (self._begun if primed else self._attempt)(trial)),)
             else:
-                results = await self._hedged(trial, place, late)
-            for at, result in reversed(results):  # if any answered, it is the last: the other does not matter then
+                results = await self._hedged(trial, late)
+            for seat, result in results:
                 if isinstance(result, Answer):
                     try:
-                        with result:
-                            return await bring(result)
+                        await bring(result)
                     except Failed as error:
+                        result.leave(error)
                         if story.usage is not None:
-                            cost = pool.cost(at.seat.target.name, story.usage)
-                            story.shares(at.seat, "broke", story.usage, cost)
-                        result = self.blamed(error.failure, at.seat, story)
+                            cost = pool.cost(seat.target.name, story.usage)
+                            story.shares(seat, "broke", story.usage, cost)
+                        result = self.blamed(error.failure, seat, story)
                         if ask.resuming:
                             deadline = pool.leases.now() + self._patience
                             want = msgspec.structs.replace(want, deadline=deadline, affinity=None)
+                    except BaseException as error:
+                        result.leave(error)
+                        raise
+                    else:
+                        result.leave(None)
+                        return
                 failures.append(result)
                 failed += result.kind not in REFUSED
-                avoid = closed(result, at.seat, line_up, model, ask.resuming)
+                avoid = closed(result, seat, line_up, model, ask.resuming)
                 if avoid is None:
                     raise Failed(result)
                 want = msgspec.structs.replace(want, avoid=want.avoid | avoid, attempt=want.attempt + 1)
             if failed >= MOST or want.attempt > MOST_REFUSED:
                 raise Failed(self.most_telling(failures))
 
-    async def _hedged(self, trial: "_Trial", first: Place, after: float) -> list[tuple[Place, Answer | Failure]]:
-        """What came of an attempt, or of two where the first token of the first was not there `after` seconds later."""
-        story, leases = trial.story, self._pool.leases
+    async def _hedged(self, first: Trial, after: float) -> list[tuple[Seat, Answer | Failure]]:
+        """What came of an attempt, or of two where the first token of the first was not there `after` seconds later. If
+        any answered, it comes first: the other does not matter then."""
+        story, leases = first.story, self._pool.leases
 
-        def second() -> Place | None:
+        def second() -> Trial | None:
             lease = leases.hedge(first.lease)
             if lease is None:
                 return None
             story.row.hedged = True
-            return Place(lease, first.line_up.seats[lease.seat], first.line_up)
+            return msgspec.structs.replace(first, lease=lease, seat=first.line_up.seats[lease.seat])
 
         ended = await race(
-            lambda place: self._begun(trial, place), first, after, second,
+            self._begun, first, after, second,
             late=self.late, won=lambda result: isinstance(result, Answer), drop=_drop,
         )  # fmt: skip
-        for place in ended.lost:
-            usage = Usage(input=place.lease.want.input_tokens, estimated=True)
-            story.shares(place.seat, "late", usage, self._pool.cost(place.seat.target.name, usage))
-        story.answers(ended.results[-1][0].seat)
-        return ended.results
+        for trial in ended.lost:
+            usage = Usage(input=trial.lease.want.input_tokens, estimated=True)
+            story.shares(trial.seat, "late", usage, self._pool.cost(trial.seat.target.name, usage))
+        results = [(trial.seat, result) for trial, result in reversed(ended.results)]
+        story.answers(results[0][0])
+        return results
 
-    async def _begun(self, trial: "_Trial", place: Place) -> Answer | Failure:
+    async def _begun(self, trial: Trial) -> Answer | Failure:
         """An attempt, up to what counts as an answer."""
-        result = await self._attempt(trial, place)
+        result = await self._attempt(trial)
         if trial.ask.stream and isinstance(result, Answer):
             try:
                 result.primed = await prime(result.reply, result.outgoing.dialect)
             except BaseException as error:
                 result.leave(error)
                 if isinstance(error, Failed):
-                    return self.blamed(error.failure, place.seat, trial.story)
+                    return self.blamed(error.failure, trial.seat, trial.story)
                 raise
         return result
 
@@ -252,9 +257,9 @@ class Attempts:
             only=only(ask.call, model, line_up) if PIN in ask.call.headers else model.only,
         )
 
-    async def _attempt(self, trial: "_Trial", place: Place) -> Answer | Failure:
-        ask, story = trial.ask, trial.story
-        leases, seat = self._pool.leases, place.seat
+    async def _attempt(self, trial: Trial) -> Answer | Failure:
+        ask, story, seat = trial.ask, trial.story, trial.seat
+        leases = self._pool.leases
         timeouts = self._timeouts(trial.model, seat, trial.last, ask.stream)
         if trial.again:
             timeouts = _left(timeouts, story.elapsed() / 1000)
@@ -279,8 +284,7 @@ class Attempts:
             )  # fmt: skip
             row.upstream = story.elapsed() - sent
             if reply.status < 300:
-                answer = Answer(reply, outgoing, place, self._pool, story)
-                answer.sent, answer.ttft = sent, row.upstream / 1000
+                answer = Answer(reply, outgoing, trial, self._pool, sent, row.upstream / 1000)
                 return answer
             with reply:
                 body = await reply.read(ERROR_BODY_LIMIT)
@@ -291,7 +295,7 @@ class Attempts:
             if spoken != first and _lacks_endpoint(failure):
                 account.does_not_speak(spoken)
                 outcome = None
-                return await self._attempt(trial, place)
+                return await self._attempt(trial)
             outcome = self._outcome(failure, failure.kind, seat, told)
         except Failed as error:  # what can't be put to this target, or its credential can't be had
             failure = error.failure
@@ -303,7 +307,7 @@ class Attempts:
             outcome = self._outcome(failure, kind, seat)
         finally:
             if answer is None and outcome is not None:
-                leases.settle(place.lease, outcome)
+                leases.settle(trial.lease, outcome)
         return self.blamed(failure, seat, story)
 
     def _outcome(self, failure: Failure, kind: str, seat: Seat, told: ratelimits.Told = ratelimits.NOTHING) -> Outcome:

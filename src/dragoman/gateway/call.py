@@ -213,13 +213,13 @@ class Story:
             head += f"x-dragoman-lossy: {clean(','.join(row.lossy))[:_LONGEST]}\r\n".encode("latin-1")
         return head
 
-    async def whole(self, status: int, content_type: bytes, body: bytes, extra: bytes = b"") -> None:
+    def whole(self, status: int, content_type: bytes, body: bytes, extra: bytes = b"") -> Awaitable[None]:
         """Books, and answers with a whole body."""
         self.row.status = status
         self.book()
-        await self.out.whole(status, self.head(content_type) + extra, body)
+        return self.out.whole(status, self.head(content_type) + extra, body)
 
-    async def refuse(self, failure: Failure) -> None:
+    def refuse(self, failure: Failure) -> Awaitable[None]:
         """Books, and tells the client in its own dialect why there is no answer."""
         self.row.error = failure.kind
         extra = f"x-dragoman-error: {failure.kind}\r\n"
@@ -227,7 +227,7 @@ class Story:
             extra += f"retry-after: {max(1, math.ceil(failure.retry_after))}\r\n"
             extra += f"retry-after-ms: {max(1, math.ceil(failure.retry_after * 1000))}\r\n"
         body = self.call.dialect.write_error(failure)
-        await self.whole(failure.status, JSON_TYPE, body, extra.encode())
+        return self.whole(failure.status, JSON_TYPE, body, extra.encode())
 
 
 def clean(value: str) -> str:

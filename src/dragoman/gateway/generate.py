@@ -9,17 +9,25 @@ from dragoman.gateway.ask import Ask
 from dragoman.gateway.attempts import Answer
 from dragoman.gateway.call import Story
 from dragoman.gateway.serving import Serving
-from dragoman.gateway.steer import steer
+from dragoman.gateway.steer import plainly, steer
 from dragoman.gateway.survive import Survivor, resumable
 
 
-async def generate(serving: Serving, story: Story) -> None:
+def generate(serving: Serving, story: Story) -> Awaitable[None]:
     """A reply from a model: relayed where client and target speak one dialect, converted else."""
     ask = Ask(story.call)
+    model = plainly(serving, ask, story)
+    if model is None:
+        return _steered(serving, ask, story)
+    story.row.stream = ask.stream
+    return serving.attempts.bring(ask, model, story, bring)
+
+
+async def _steered(serving: Serving, ask: Ask, story: Story) -> None:
     model = await steer(serving, ask, story)
     story.row.stream = ask.stream
     if model.plain:
-        await serving.attempts.bring(ask, model, story, lambda answer: bring(ask, answer, story, False))
+        await serving.attempts.bring(ask, model, story, bring)
     else:
         await answered(serving, ask, model, story)
 
@@ -39,7 +47,7 @@ async def answered(
     def brought(answer: Answer) -> Awaitable[None]:
         if prepare is not None and (survivor is None or not survivor.started):
             prepare(answer)
-        return survivor.bring(answer) if survivor else bring(ask, answer, story, unfiltered)
+        return survivor.bring(answer) if survivor else bring(answer, unfiltered)
 
     try:
         await serving.attempts.bring(survivor or ask, model, story, brought, primed=primed, hedged=model.hedge)
@@ -49,13 +57,12 @@ async def answered(
         await survivor.give_up(error.failure)
 
 
-async def bring(ask: Ask, answer: Answer, story: Story, unfiltered: bool) -> None:
+def bring(answer: Answer, unfiltered: bool = False) -> Awaitable[None]:
     """Brings a begun answer to its client. Raises `Failed` while nothing has gone out."""
-    story.row.lossy = answer.outgoing.lossy
-    if not ask.stream:
-        await (lanes.relay_whole if answer.outgoing.relayed else lanes.convert_whole)(story, answer, unfiltered)
-        answer.seat.account.took(answer.seat.target.model, ((story.row.total or 0.0) - answer.sent) / 1000)
-    elif answer.outgoing.relayed:
-        await lanes.relay_stream(story, answer, ask.withholds_usage)
-    else:
-        await lanes.convert_stream(story, answer)
+    story, outgoing = answer.trial.story, answer.outgoing
+    story.row.lossy = outgoing.lossy
+    if not story.row.stream:
+        return (lanes.relay_whole if outgoing.request is None else lanes.convert_whole)(story, answer, unfiltered)
+    if outgoing.request is None:
+        return lanes.relay_stream(story, answer, outgoing.withholds_usage)
+    return lanes.convert_stream(story, answer)

@@ -34,6 +34,7 @@ async def relay_whole(story: Story, answer: Answer, unfiltered: bool = False) ->
         story.used(usage)
     content_type = answer.reply.header(b"content-type") or b"application/json"
     await story.whole(200, content_type, body)
+    answer.whole()
 
 
 async def convert_whole(story: Story, answer: Answer, unfiltered: bool = False) -> None:
@@ -52,6 +53,7 @@ async def convert_whole(story: Story, answer: Answer, unfiltered: bool = False) 
         story.used(reply.usage)
     body = story.call.dialect.write_reply(reply, answer.outgoing.read_request())
     await story.whole(200, JSON_TYPE, body)
+    answer.whole()
 
 
 async def _whole(answer: Answer) -> bytes:

@@ -23,6 +23,29 @@ _HEADER = HEADER.encode()
 _header = lru_cache(maxsize=1024)(from_header)  # programs say the same again and again
 
 
+def plainly(serving: Serving, ask: Ask, story: Story) -> Model | None:
+    """As `steer`, for a plain model that is asked for without constraints, where no budget must be held; None for all
+    else."""
+    name = ask.model
+    model = serving.directory.find(name)
+    if (
+        model is None
+        or not model.plain
+        or story.reserve is not None
+        or ask.constraints is not None
+        or serving.pool.budgeted
+        or serving.router.is_route(name)
+        or _HEADER in story.call.headers
+    ):
+        return None
+    row = story.row
+    row.model = name
+    if story.principal is not None and story.principal.models is not None:
+        allowed(serving, model, name, story)
+    story.routed()
+    return model
+
+
 async def steer(serving: Serving, ask: Ask, story: Story) -> Model:
     """The model to try, where a route chose it with the rest of its plan. Raises `Failed` or `Malformed`."""
     name = ask.model

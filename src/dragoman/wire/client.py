@@ -78,11 +78,8 @@ class Client:
         transfer-encoding and connection are written here. A body that is an async iterable is sent chunked.
         Raises `ValueError` for what cannot be said in a request head, and any `WireError`.
         """
-        place = self._places.get(origin)
-        if place is None:
-            place = self._place(origin)
-        verb = method.encode("ascii") if isinstance(method, str) else method
-        head.check_method(verb)
+        place = self._places.get(origin) or self._place(origin)
+        verb = method if method == b"POST" else _verb(method)
         if target not in self._targets:
             self._check(target)
         lines = headers if type(headers) is Block else _block(headers)
@@ -176,6 +173,12 @@ class Client:
                 fixed += b"proxy-authorization: " + proxy.authorization + b"\r\n"
         place = self._places[origin] = Place(origin, proxy, prefix, fixed)
         return place
+
+
+def _verb(method: bytes | str) -> bytes:
+    verb = method.encode("ascii") if isinstance(method, str) else method
+    head.check_method(verb)
+    return verb
 
 
 def _block(headers: Headers) -> Block:
