@@ -1,8 +1,9 @@
 """What the gateway costs, beside nginx, in one run: CPU per request of the whole process, memory, start-up, size.
 
-    python -m bench [--seconds 5] [--rounds 3] [--out docs/BENCHMARKS.md]
+    python -m bench [--seconds 5] [--rounds 3] [--peer NAME=PROGRAM ...] [--out docs/BENCHMARKS.md]
 
 It needs nginx and wrk (Debian packages). One worker of each; the load is wrk's, the provider is `bench/upstream.py`.
+Other gateways are measured beside them where they are there: see `bench/peers.py`.
 Rounds alternate between nginx and the gateway, and the ratio is taken within each round, so that a machine whose speed
 drifts does not favour either. CPU is user + system time of the process, read from /proc.
 """
@@ -10,6 +11,7 @@ drifts does not favour either. CPU is user + system time of the process, read fr
 import argparse
 import asyncio
 import contextlib
+import dataclasses
 import importlib.metadata
 import json
 import os
@@ -23,10 +25,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
-from bench import decision
+from bench import decision, peers
 
 HERE = Path(__file__).parent
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -48,7 +49,7 @@ MESSAGES = {
 }
 
 
-@dataclass
+@dataclasses.dataclass
 class Case:
     name: str
     path: str
@@ -84,10 +85,13 @@ def rss(pid: int) -> float:
 
 
 @contextlib.contextmanager
-def running(command: list[str], port: int, path: str = "/") -> Iterator[tuple[subprocess.Popen[bytes], float]]:
+def running(
+    command: list[str], port: int, path: str = "/", environment: dict[str, str] | None = None
+) -> Iterator[tuple[subprocess.Popen[bytes], float]]:
     """The process, and the seconds it took until it answered at `port`."""
     start = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    quiet = subprocess.DEVNULL
+    process = subprocess.Popen(command, stdout=quiet, stderr=quiet, env=os.environ | (environment or {}))
     try:
         while True:
             try:
@@ -173,22 +177,43 @@ def make_key(folder: Path) -> str:
     return str(json.loads(made.stdout)["key"])
 
 
-def load(folder: Path, case: Case, port: int, key: str, seconds: float, pid: int) -> float:
-    """Microseconds of the process's CPU per request under wrk."""
+class Refused(Exception):
+    """Not every answer was good."""
+
+
+def load(
+    folder: Path, case: Case, port: int, key: str, seconds: float, pid: int, headers: dict[str, str] | None = None
+) -> float:
+    """Microseconds of the process's CPU per request under wrk. Raises `Refused`."""
     script = folder / "load.lua"
     body = json.dumps(case.body, separators=(",", ":"))
-    script.write_text(
-        f"wrk.method = 'POST'\nwrk.body = [==[{body}]==]\nwrk.headers['content-type'] = 'application/json'\n"
-        f"wrk.headers['authorization'] = 'Bearer {key}'\n"
-    )
+    said = {"content-type": "application/json", "authorization": f"Bearer {key}"} | (headers or {})
+    lines = "".join(f"wrk.headers['{name}'] = '{value}'\n" for name, value in said.items())
+    script.write_text(f"wrk.method = 'POST'\nwrk.body = [==[{body}]==]\n{lines}")
     before = cpu(pid)
-    command = ["wrk", "-t1", f"-c{case.connections}", f"-d{seconds:.0f}s", "-s", str(script)]
+    command = ["wrk", "-t1", f"-c{case.connections}", f"-d{seconds:.0f}s", "--timeout", "30s", "-s", str(script)]
     out = subprocess.run([*command, f"http://127.0.0.1:{port}{case.path}"], check=True, capture_output=True, text=True)
     used = cpu(pid) - before
-    if "Non-2xx" in out.stdout:
-        raise SystemExit(f"{case.name}: not every answer was good:\n{out.stdout}")
     found = re.search(r"(\d+) requests in", out.stdout)
-    return used / int(found[1]) * 1e6 if found else float("nan")
+    if "Non-2xx" in out.stdout or not found or not int(found[1]):
+        raise Refused(f"{case.name}: not every answer was good:\n{out.stdout}")
+    return used / int(found[1]) * 1e6
+
+
+def of_peer(folder: Path, peer: peers.Peer, program: str, to: int, seconds: float) -> list[str]:
+    """The columns of a peer: its four cases, seconds until it was ready, its memory then."""
+    port = free_port()
+    started = peer.start(program, folder, port, to)
+    with running(started.command, port, started.ready, started.environment) as (process, ready):
+        memory = rss(process.pid)
+        cells = []
+        for case in (dataclasses.replace(case, connections=8) for case in CASES):  # slow ones have no answer for more
+            try:
+                load(folder, case, port, "", seconds, process.pid, started.headers)  # warm
+                cells.append(f"{load(folder, case, port, '', seconds, process.pid, started.headers):,.0f}")
+            except Refused:
+                cells.append("fails")
+        return [*cells, f"{ready:.1f} s", f"{memory:.0f} MB"]
 
 
 async def held_streams(port: int, key: str, count: int, pid: int) -> float:
@@ -273,19 +298,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=5)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--peer", action="append", default=[], metavar="NAME=PROGRAM")
     parser.add_argument("--out", type=Path, default=HERE.parent / "docs" / "BENCHMARKS.md")
     options = parser.parse_args()
     if not shutil.which("wrk") or not (shutil.which("nginx") or Path("/usr/sbin/nginx").exists()):
         raise SystemExit("this needs nginx and wrk: apt-get install nginx wrk")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        report = measure(folder, options.seconds, options.rounds)
+        report = measure(folder, options.seconds, options.rounds, peers.found(options.peer))
     print(report)
     if options.out:
         options.out.write_text(report + "\n")
 
 
-def measure(folder: Path, seconds: float, rounds: int) -> str:
+def measure(folder: Path, seconds: float, rounds: int, others: list[tuple[peers.Peer, str]]) -> str:
     ports = free_port(), free_port()
     lines = [
         "# Benchmarks",
@@ -324,6 +350,7 @@ def measure(folder: Path, seconds: float, rounds: int) -> str:
             rate = 800.0
             direct = asyncio.run(latency(to, "/v1/chat/completions", body, key, rate, seconds))
             through = asyncio.run(latency(ports[1], "/v1/chat/completions", body, key, rate, seconds))
+        columns = {peer.title: of_peer(folder, peer, program, to, seconds) for peer, program in others}
     packages, megabytes = installed_size()
     decided, seldom, _ = decision.measure()
 
@@ -344,6 +371,16 @@ def measure(folder: Path, seconds: float, rounds: int) -> str:
         "| ≤ 100 µs, ≤ 500 µs |",
         f"| core install | {packages} packages, {megabytes:.0f} MB | ≤ 35, ≤ 160 MB |",
     ]
+    if columns:
+        rows = [f"{case.name}, µs" for case in CASES] + ["ready after start", "memory when ready"]
+        lines += [
+            "",
+            "Other gateways as they come, one worker each, in the same run (fails: not every answer was good):",
+            "",
+            f"| work | {' | '.join(columns)} |",
+            f"|---|{'---|' * len(columns)}",
+            *(f"| {row} | {' | '.join(cells)} |" for row, *cells in zip(rows, *columns.values(), strict=True)),
+        ]
     return "\n".join(lines)
 
 
