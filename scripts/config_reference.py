@@ -86,6 +86,7 @@ SECTIONS: dict[str, tuple[type[msgspec.Struct], str]] = {  # heading: the type o
     "quirks": (Quirks, "Of a provider: in what it differs from the maker of its dialect."),
     "[[routes]]": (config.Route, "A public name for a choice among models, each."),
     "constraints": (config.Constraints, "Of a route."),
+    "shadow": (config.Shadow, "Of a route; see [Routing](routing.md#shadow-calls)."),
     "[voice]": (config.Voice, "Realtime sessions."),
 }
 MEANING = {
@@ -202,6 +203,12 @@ MEANING = {
     "its strong and its weak model wherever both fit",
     "Route.budget_usd_per_day": "Spent evenly over the UTC day: what spends too fast is steered to cheaper models",
     "Route.explore": "Share of requests that go to any model that fits, to learn; logged with its probability",
+    "Route.shadow": "Ask another model the same in the background, on a sample; see below",
+    "Shadow.share": "Of the route's requests",
+    "Shadow.judge": "The model or route that compares both answers; without it they are kept in the state directory, "
+    "for which `record_prompts` is needed",
+    "Shadow.usd_per_day": "What they and their judging may cost in a day (UTC); the call that goes beyond is the last",
+    "Shadow.max_in_flight": "At a time, at each worker",
     "Route.record_prompts": "Keep the prompt's text in decision records: needed to train and evaluate on own traffic",
     "Constraints.max_cost_usd": "Of one request, as predicted",
     "Constraints.max_ttft_ms": "Until the first content, in the slower quarter of what was measured",

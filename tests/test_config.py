@@ -122,6 +122,18 @@ def test_the_example_of_the_contract_is_read() -> None:
         ('[[models]]\nname="m"\ntargets=["a/b"]\nprice={input=-1}', "models[0].price.input: expected a number >= 0.0"),
         ('[[routes]]\nname="r"\nmodels=["m"]', 'routes[0].models: no model is named "m": declare it in [[models]]'),
         (
+            '[[routes]]\nname="r"\nmodels=["a/b"]\nshadow={share=0.1}',
+            "routes[0].shadow: without a judge its answers are kept: set record_prompts = true too",
+        ),
+        (
+            '[[routes]]\nname="r"\nmodels=["a/b"]\nshadow={share=0.1, judge="j"}',
+            'routes[0].shadow.judge: no model is named "j": declare it in [[models]]',
+        ),
+        (
+            '[[routes]]\nname="r"\nmodels=["a/b"]\nshadow={share=2, judge="a/b"}',
+            "routes[0].shadow.share: expected a number <= 1.0, got 2",
+        ),
+        (
             '[[routes]]\nname="r"\nmodels=[]\nmode="x"',
             "routes[0].mode: expected one of balanced, cost, latency, quality",
         ),

@@ -210,6 +210,15 @@ class Constraints(Struct, forbid_unknown_fields=True, kw_only=True):
     providers: list[str] = field(default_factory=list)
 
 
+class Shadow(Struct, forbid_unknown_fields=True, kw_only=True):
+    """Of a route: the same request to another model in the background, on a sample. `max_in_flight` is per worker."""
+
+    share: Share
+    judge: str | None = None  # None: the answers are kept, see `Route.record_prompts`
+    usd_per_day: Annotated[float, Meta(gt=0)] = 1.0
+    max_in_flight: Positive = 2
+
+
 class Route(Struct, forbid_unknown_fields=True, kw_only=True):
     name: str
     models: list[str]
@@ -219,6 +228,7 @@ class Route(Struct, forbid_unknown_fields=True, kw_only=True):
     certificate: str | None = None  # from `dragoman router certify`
     budget_usd_per_day: Annotated[float, Meta(gt=0)] | None = None
     explore: Annotated[float, Meta(ge=0, le=0.01)] = 0
+    shadow: Shadow | None = None
     record_prompts: bool = False
     on_break: OnBreak = "error"
     on_content_filter: OnContentFilter = "error"
@@ -413,6 +423,13 @@ def _problems(config: Config) -> list[str]:
     for i, route in enumerate(config.routes):
         unknown = [name for name in route.models if name not in known and "/" not in name]
         problems += [f'routes[{i}].models: no model is named "{name}": declare it in [[models]]' for name in unknown]
+        shadow = route.shadow
+        if shadow is None:
+            continue
+        if shadow.judge is None and not route.record_prompts:
+            problems.append(f"routes[{i}].shadow: without a judge its answers are kept: set record_prompts = true too")
+        if shadow.judge is not None and shadow.judge not in named["models and routes"] and "/" not in shadow.judge:
+            problems.append(f'routes[{i}].shadow.judge: no model is named "{shadow.judge}": declare it in [[models]]')
     if config.state.shared != "memory" and not config.state.shared.startswith(("redis://", "rediss://", "unix://")):
         problems.append('state.shared: expected "memory", or a URL that begins with redis://, rediss:// or unix://')
     if bool(config.server.tls_cert) != bool(config.server.tls_key):

@@ -327,3 +327,32 @@ def test_a_candidate_is_known_to_the_predictor_by_its_name_or_by_its_targets() -
 def test_an_artifact_that_can_not_be_read_is_a_bad_config(tmp_path: Path) -> None:
     with pytest.raises(config.ConfigError, match='routes "auto": artifact: '):
         router(artifact=str(tmp_path / "none.dgm"))
+
+
+def test_what_answers_no_text_is_ruled_out_and_told_why() -> None:
+    said = {
+        "heard": config.Model(name="heard", targets=["openai/whisper-1"]),
+        "spoken": config.Model(name="spoken", targets=["deepgram/aura-2"]),
+        "live": config.Model(name="live", targets=["openai/my-model"], capabilities=["audio", "realtime"]),
+        "mine": config.Model(name="mine", targets=["openai/my-whisper-chat"], capabilities=["tools"]),
+        "both": config.Model(name="both", targets=["openai/gpt-4o-mini-tts", "openai/gpt-4o-mini"]),
+    }
+    accounts = [*ACCOUNTS, config.Account(name="d", provider="deepgram", key=config.Secret("sk"))]
+    found = config.Config(
+        accounts=accounts, models=list(said.values()), routes=[config.Route(name="auto", models=list(said))]
+    )
+    prices = PriceBook(found)
+    choice = choose(Router(found, Directory(found, prices), prices))
+    ruled = {option.name: option.ruled for option in choice.case.options}
+    assert ruled == {
+        "heard": "it only transcribes speech",
+        "spoken": "deepgram has speech only",
+        "live": "it answers in realtime sessions only",
+        "mine": None,
+        "both": None,
+    }
+    assert choice.plan is not None
+    assert {target.name for tier in choice.plan.tiers for target in tier} == {
+        "openai/my-whisper-chat",
+        "openai/gpt-4o-mini",
+    }

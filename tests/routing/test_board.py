@@ -3,7 +3,7 @@
 import pytest
 
 from dragoman.routing.board import Board, Candidate, Offer
-from dragoman.routing.capabilities import of_family
+from dragoman.routing.capabilities import of_family, other_work
 from dragoman.routing.constraints import NOTHING, Constraints
 from dragoman.routing.decide import Pair
 from dragoman.routing.regions import within
@@ -88,3 +88,23 @@ def test_well_known_families_have_known_capabilities() -> None:
     assert "reasoning" in (of_family("gpt-5.2-mini") or ())
     assert "reasoning" not in (of_family("gpt-4o-mini") or ())
     assert of_family("llama-9") is None
+
+
+@pytest.mark.parametrize(
+    ("model", "work"),
+    [
+        ("openai/whisper-1", "it only transcribes speech"),
+        ("gpt-4o-mini-transcribe", "it only transcribes speech"),
+        ("gpt-4o-mini-tts", "it only speaks"),
+        ("gemini-2.5-flash-preview-tts", "it only speaks"),
+        ("gpt-realtime", "it answers in realtime sessions only"),
+        ("gemini-live-2.5-flash", "it answers in realtime sessions only"),
+        ("amazon.nova-2-sonic-v1:0", "it answers in realtime sessions only"),
+        ("text-embedding-3-large", "it only embeds"),
+        ("dall-e-3", "it only draws"),
+        ("omni-moderation-latest", "it only moderates"),
+        *((name, None) for name in ("gpt-4o-audio-preview", "nova-pro-v1:0", "claude-sonnet-4-5", "olive-7b")),
+    ],
+)
+def test_what_is_for_other_work_is_known_by_its_name(model: str, work: str | None) -> None:
+    assert other_work(model) == work

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 def compare(
     prompts: Annotated[Path, typer.Argument(metavar="PROMPTS.jsonl", help="Lines of {id, prompt}; an outcomes file.")],
     *,
-    models: Annotated[str, typer.Option(metavar="A,B", help="Models or routes.")],
+    models: Annotated[
+        str, typer.Option(metavar="A,B", help="Models or routes. Not needed where the lines have answers.")
+    ] = "",
     judges: Annotated[str | None, typer.Option(metavar="J,K", help="Models that judge. Without: no verdict.")] = None,
     vote: Annotated[bool, typer.Option("--vote", help="You judge too, without being told who answered.")] = False,
     out: Annotated[Path, typer.Option(metavar="FOLDER", help="For report.html, .json and outcomes.jsonl.")] = Path(
@@ -36,12 +38,12 @@ def compare(
     """Ask several models the same, and see answers, verdict, price and speed."""
     from dragoman.cli.compare_report import page, summary
 
-    names = _names(models)
-    if len(names) < 2:
-        raise typer.BadParameter("two models at least", param_hint="--models")
     read = _prompts(prompts)[:limit]
     if not read:
         raise typer.BadParameter(f"{prompts} has no prompts")
+    names = _names(models) or list(dict.fromkeys(each.model for prompt in read for each in prompt.answers))
+    if len(names) < 2:
+        raise typer.BadParameter("two models at least", param_hint="--models")
     made = asyncio.run(_run(settings(config_file), names, read, _names(judges or ""), parallel))
     if vote:
         made.verdicts += _votes(made, random.Random())  # noqa: S311 - which answer is shown first

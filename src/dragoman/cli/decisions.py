@@ -34,7 +34,7 @@ def decisions(
 ) -> None:
     """What routes chose; of one decision, everything; of the judged ones, what can be learned from them."""
     from dragoman.gateway.decisions import told
-    from dragoman.gateway.experience import judged_records
+    from dragoman.gateway.experience import judged_records, shadow_outcomes
     from dragoman.ledger.decisions import find, recent
     from dragoman.ledger.fold import fold
     from dragoman.ledger.store import Store
@@ -55,9 +55,11 @@ def decisions(
             return
         start = point(since, time.time()) if since else None
         if outcomes is not None or evaluate is not None:
-            judged = list(judged_records(recent(store, since=start)))
+            logged = list(recent(store, since=start))
+            judged = list(judged_records(logged))
             if outcomes is not None:
-                _write_outcomes(outcomes, judged)
+                pairs = shadow_outcomes(logged, lambda wanted: find(store, wanted))
+                _write_outcomes(outcomes, [*(each.outcome() for each in judged), *pairs])
             if evaluate is not None:
                 _print_value(evaluate, judged, as_json)
             return
@@ -106,6 +108,8 @@ def _print_one(answer: dict[str, Any]) -> None:
         f"{happened['attempts']} attempts, {tokens['input']:,} tokens in, {tokens['output']:,} out, "
         f"{'cost unknown' if cost is None else f'${cost:.4g}'}{took}"
     )
+    if shadow := answer.get("shadow"):
+        typer.echo(f"Shadow: {shadow['model']} was drawn to be asked the same, as {shadow['decision']}")
     for said in answer["feedback"]:
         quality = said.get("quality")
         verdict = "" if quality is None else f" quality {quality:.2f}"
@@ -113,8 +117,8 @@ def _print_one(answer: dict[str, Any]) -> None:
         typer.echo(f"Feedback of {said['source']}:{verdict}{instead}")
 
 
-def _write_outcomes(path: Path, judged: "list[Experience]") -> None:
-    lines = [line for each in judged if (line := each.outcome()) is not None]
+def _write_outcomes(path: Path, judged: list[dict[str, Any] | None]) -> None:
+    lines = [line for line in judged if line is not None]
     path.write_bytes(b"".join(msgspec.json.encode(line) + b"\n" for line in lines))
     without = len(judged) - len(lines)
     more = f"; {without} judged ones have no prompt: set record_prompts on the route" if without else ""

@@ -248,6 +248,7 @@ class Attempts:
         return Want(
             roster=line_up.roster,
             deadline=self._pool.leases.now() + self._patience,
+            patient=ask.call.errand is None,
             input_tokens=len(ask.call.body) >> 2,
             output_tokens=int(line_up.output),
             tenant=story.row.key or "",

@@ -5,7 +5,7 @@ import math
 import secrets
 import time
 from collections.abc import Awaitable, Callable
-from typing import Protocol, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from msgspec import Struct, field
 
@@ -16,6 +16,9 @@ from dragoman.dialects.dialect import Dialect, StreamWriter
 from dragoman.gateway.router import Choice
 from dragoman.ledger.row import Row, Share, Why
 from dragoman.routing.record import Attempt
+
+if TYPE_CHECKING:
+    from dragoman.gateway.shadows import Shadow
 
 JSON_TYPE = b"application/json"
 PIN = b"x-dragoman-account"  # in a request: the account that alone may answer it, for operators
@@ -73,6 +76,7 @@ class Call(Struct, kw_only=True):
     principal: Principal | None = None  # who asks, where that is known already
     surface: str | None = None  # what the ledger calls the client's dialect, where not by its name
     speculation: "Speculation | None" = None
+    errand: "Errand | None" = None
     id: str = field(default_factory=new_id)
 
 
@@ -101,6 +105,15 @@ class Speculation:
         return self.wanted is None
 
 
+class Errand(Struct):
+    """What a call from inside is for, where the gateway itself asks: it counts in nobody's limits or budget, waits for
+    no account, and its row has the `tags`. `id` is the call's; `row` is there once it is booked."""
+
+    tags: dict[str, str]
+    id: str = field(default_factory=new_id)
+    row: Row | None = None
+
+
 Reserve: TypeAlias = Callable[["Story", int], Awaitable[None]]
 
 
@@ -126,6 +139,7 @@ class Story:
         "reserve",
         "reserved",
         "row",
+        "shadow",
         "usage",
         "version",
     )
@@ -144,6 +158,7 @@ class Story:
         self.reserve: Reserve | None = None  # set where the caller has a budget
         self.reserved = 0  # pico-dollars held of it
         self.choice: Choice | None = None  # where a route or constraints decided
+        self.shadow: Shadow | None = None  # where another model is asked the same afterwards
         self.attempts: list[Attempt] = []  # of a decision
         self.version: str | None = None  # what the provider calls the model that answered, where it was read
         dialect = call.surface or call.dialect.NAME

@@ -4,7 +4,7 @@ from dragoman import config
 from dragoman.catalog import directory as catalog
 from dragoman.catalog.prices import PriceBook
 from dragoman.routing.board import Candidate, Offer
-from dragoman.routing.capabilities import of_family
+from dragoman.routing.capabilities import of_family, other_work
 from dragoman.routing.regions import within
 
 
@@ -21,6 +21,8 @@ class Candidates:
     def of(self, name: str, model: catalog.Model) -> Candidate:
         """The model of this name, with the prices of now."""
         declared = self._models.get(name)
+        capabilities = declared.capabilities if declared is not None else None
+        silent = {target.name: _silent(target, capabilities) for tier in model.tiers for target in tier}
         offers = tuple(
             Offer(
                 target=target.name,
@@ -31,10 +33,9 @@ class Candidates:
             )
             for tier in model.tiers
             for target in tier
-            if (regions := self._served(target))
+            if silent[target.name] is None and (regions := self._served(target))
         )
         families = [found for tier in model.tiers for target in tier if (found := of_family(target.model))]
-        capabilities = declared.capabilities if declared is not None else None
         if capabilities is not None:
             known: tuple[str, ...] | None = tuple(sorted(capabilities))
         elif model.capabilities:
@@ -44,6 +45,7 @@ class Candidates:
         return Candidate(
             name=name,
             offers=offers,
+            silent=next(iter(silent.values()), None) if all(silent.values()) else None,
             capabilities=known,
             window=model.context_window,
             max_output=declared.max_output_tokens if declared is not None else None,
@@ -60,3 +62,14 @@ class Candidates:
         """The regions of the accounts that serve `target`."""
         accounts = self._accounts.get(target.provider.name, [])
         return tuple(a.region for a in accounts if a.models is None or target.model in a.models)
+
+
+def _silent(target: catalog.Target, declared: list[str] | None) -> str | None:
+    """Why `target` answers no text, if so: its provider has speech only, or it is for other work, as the config says or
+    its name tells."""
+    if not target.provider.dialects:
+        return f"{target.provider.name} has speech only"
+    if declared is not None and "realtime" in declared:
+        return "it answers in realtime sessions only"
+    works = declared is not None and any(word != "audio" for word in declared)
+    return None if works else other_work(target.model)

@@ -2,31 +2,19 @@
 
 import asyncio
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING
 
-import msgspec
 from msgspec import Struct, field
 
-from dragoman import dialects
-from dragoman.canon import Broken, Event, PartDelta, PartStart, Refusal, Text
+from dragoman.canon import Message, Request, Text
 from dragoman.catalog.prices import PICO
-from dragoman.gateway.call import Call
+from dragoman.gateway.inside import Inside, Words
 from dragoman.ledger.row import Row
 from dragoman.routing.panel import Judged, judged, question, scores, verdict
 
 if TYPE_CHECKING:
-    from dragoman.dialects.dialect import Dialect
     from dragoman.gateway.gateway import Gateway
-
-
-class Prompt(Struct, kw_only=True):
-    """One line of the prompts file. What else is in it is left alone."""
-
-    prompt: str
-    id: str = ""
-    task: str | None = None
-    category: str | None = None
 
 
 class Answered(Struct, kw_only=True):
@@ -41,6 +29,26 @@ class Answered(Struct, kw_only=True):
     cost_usd: float | None = None
     ttft_ms: float | None = None
     total_ms: float | None = None
+
+    @staticmethod
+    def of(prompt: str, model: str, said: Words, row: Row | None) -> "Answered":
+        """What `model` said, and what its booked row tells of that."""
+        return Answered(
+            prompt=prompt, model=model, text=said.text, error=None if said.failure is None else said.failure.message,
+            target=row.target if row else None, output_tokens=row.output if row else 0, cost_usd=_usd(row),
+            ttft_ms=row.ttft if row else None, total_ms=row.total if row else None,
+        )  # fmt: skip
+
+
+class Prompt(Struct, kw_only=True):
+    """One line of the prompts file. What else is in it is left alone. `answers`: those of models that were asked
+    already, as shadow calls are."""
+
+    prompt: str
+    id: str = ""
+    task: str | None = None
+    category: str | None = None
+    answers: list[Answered] = field(default_factory=list)
 
 
 class Comparison(Struct, kw_only=True):
@@ -75,44 +83,16 @@ class Comparison(Struct, kw_only=True):
         return lines
 
 
-class Collected:
-    """An `Out` that keeps the text of a streamed answer."""
-
-    def __init__(self, dialect: "Dialect") -> None:
-        self._dialect = dialect
-        self._reader = dialect.StreamReader()
-        self._texts: set[int] = set()
-        self.text = ""
-        self.error: str | None = None
-
-    async def whole(self, status: int, head: bytes, body: bytes) -> None:
-        self.error = self._dialect.read_error(status, body).message
-
-    async def start(self, status: int, head: bytes) -> None:
-        pass
-
-    def push(self, data: bytes) -> bool:
-        self._take(self._reader.feed(data))
-        return True
-
-    async def drained(self) -> None:
-        pass
-
-    async def finish(self, data: bytes = b"") -> None:
-        self._take(self._reader.feed(data))
-
-    def abort(self) -> None:
-        self.error = "the answer broke off"
-
-    def _take(self, events: list[Event]) -> None:
-        for event in events:
-            if isinstance(event, PartStart) and isinstance(event.part, Text | Refusal):
-                self._texts.add(event.index)
-                self.text += event.part.text
-            elif isinstance(event, PartDelta) and event.index in self._texts:
-                self.text += event.text
-            elif isinstance(event, Broken):
-                self.error = event.failure.message
+async def compared(
+    ask: Callable[[str], Awaitable[str]], prompt: Prompt, judge: str, pair: tuple[Answered, Answered]
+) -> Judged | None:
+    """What `judge`, asked by `ask`, says of both answers, shown in both orders; None where it gave no verdict."""
+    one, other = pair
+    straight, swapped = [
+        verdict(await ask(question(prompt.prompt, first.text, second.text)))
+        for first, second in ((one, other), (other, one))
+    ]
+    return judged(prompt.id, judge, (one.model, other.model), straight, swapped)
 
 
 class Comparer:
@@ -126,51 +106,50 @@ class Comparer:
     async def compare(
         self, models: Sequence[str], prompts: Sequence[Prompt], judges: Sequence[str], done: Callable[[str], None]
     ) -> Comparison:
-        """All prompts to all models, then all pairs to all judges. `done` is told of every answer and verdict."""
-        asked = [(prompt, model) for prompt in prompts for model in models]
-        answers = await asyncio.gather(*(self._answer(prompt, model, done) for prompt, model in asked))
-        made = Comparison(models=list(models), prompts=list(prompts), answers=list(answers), judges=list(judges))
+        """All prompts to all models (but to those that a prompt has answers of, to nobody), then all pairs to all
+        judges. `done` is told of every answer and verdict."""
+        given = [each for prompt in prompts for each in prompt.answers if each.model in models]
+        asked = [(prompt, model) for prompt in prompts if not prompt.answers for model in models]
+        answers = given + await asyncio.gather(*(self._answer(prompt, model, done) for prompt, model in asked))
+        made = Comparison(models=list(models), prompts=list(prompts), answers=answers, judges=list(judges))
         texts = {(each.prompt, each.model): each for each in answers}
         work = [
             self._judge(prompt, judge, (texts[prompt.id, one], texts[prompt.id, other]), made, done)
             for prompt in prompts
             for one, other in itertools.combinations(models, 2)
+            if (prompt.id, one) in texts and (prompt.id, other) in texts
             for judge in judges
         ]
         made.verdicts = [each for each in await asyncio.gather(*work) if each is not None]
         return made
 
     async def _answer(self, prompt: Prompt, model: str, done: Callable[[str], None]) -> Answered:
-        text, error, row = await self._ask(model, prompt.prompt)
-        done(f"{model}: {prompt.id}: {error or 'answered'}")
-        return Answered(
-            prompt=prompt.id, model=model, text=text, error=error, target=row.target if row else None,
-            output_tokens=row.output if row else 0, cost_usd=_usd(row), ttft_ms=row.ttft if row else None,
-            total_ms=row.total if row else None,
-        )  # fmt: skip
+        said, row = await self._ask(model, prompt.prompt)
+        found = Answered.of(prompt.id, model, said, row)
+        done(f"{model}: {prompt.id}: {found.error or 'answered'}")
+        return found
 
     async def _judge(
         self, prompt: Prompt, judge: str, pair: tuple[Answered, Answered], made: Comparison, done: Callable[[str], None]
     ) -> Judged | None:
-        one, other = pair
-        if one.error and other.error:
+        if all(each.error for each in pair):
             return None
-        said = []
-        for first, second in ((one, other), (other, one)):
-            text, _, row = await self._ask(judge, question(prompt.prompt, first.text, second.text))
-            said.append(verdict(text))
+
+        async def ask(text: str) -> str:
+            said, row = await self._ask(judge, text)
             made.judging_usd += _usd(row) or 0.0
-        found = judged(prompt.id, judge, (one.model, other.model), *said)
-        done(f"{judge}: {prompt.id}: {'no verdict' if found is None else f'{one.model} {found.score:g}'}")
+            return said.text
+
+        found = await compared(ask, prompt, judge, pair)
+        done(f"{judge}: {prompt.id}: {'no verdict' if found is None else f'{pair[0].model} {found.score:g}'}")
         return found
 
-    async def _ask(self, model: str, prompt: str) -> tuple[str, str | None, Row | None]:
-        dialect = dialects.client("openai-chat")
-        body = {"model": model, "messages": [{"role": "user", "content": prompt}], "stream": True}
-        call, out = Call(dialect=dialect, body=msgspec.json.encode(body), headers={}), Collected(dialect)
+    async def _ask(self, model: str, prompt: str) -> tuple[Words, Row | None]:
+        request = Request(dialect="inside", messages=[Message(role="user", parts=[Text(text=prompt)])])
+        asked = Inside(self._gateway, model, surface="compare").ask(request)
         async with self._places:
-            await self._gateway.answer(call, out)
-        return out.text, out.error, self._rows.pop(call.id, None)
+            words = await asked.words()
+        return words, self._rows.pop(asked.request_id, None)
 
 
 def _usd(row: Row | None) -> float | None:

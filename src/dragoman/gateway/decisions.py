@@ -39,6 +39,7 @@ def _recorded(record: Record) -> dict[str, Any]:
         "features": {"digest": record.digest, "turns": record.turns, "task": record.task, "category": record.category},
         "attempts": [msgspec.to_builtins(each) for each in record.attempts],
         "notes": record.notes,
+        "shadow": None if record.shadow is None else msgspec.to_builtins(record.shadow),
         "replays": same and replay(record) == record.decision,
     }
 

@@ -135,6 +135,8 @@ class Gateway:
             await story.refuse(failure)
         finally:
             story.book()
+        if story.shadow is not None:
+            self.serving.shadows.begin(story.shadow, story, self)
 
     async def admit(self, story: Story, maker: str | None = None) -> None:
         """Admits what is no call of `answer`: a session. `maker`: id of the gateway key that vouches for it, where it
@@ -161,7 +163,7 @@ class Gateway:
                 self._count(principal, story)
             else:
                 await granted(lambda: self._count(principal, story), self.shared)
-        elif self.serving.settings.access.mode == "keys":
+        elif self.serving.settings.access.mode == "keys" and story.call.errand is None:
             raise Failed(_unauthorized(key))
         if self.shared is not None and self.shared.refuses:
             raise Failed(away())
@@ -229,7 +231,8 @@ class Gateway:
     def budgeted(self) -> bool:
         """Whether what was spent before counts for anything: budgets of keys, accounts or routes."""
         serving = self.serving
-        return self.keys.budgeted() or serving.pool.budgeted or bool(serving.router.budgeted())
+        routes = serving.router.budgeted() or serving.shadows.budgeted()
+        return self.keys.budgeted() or serving.pool.budgeted or bool(routes)
 
     def load_spending(self) -> None:
         """What other workers and earlier runs spent, from the ledger; called in the folding thread."""
@@ -245,6 +248,8 @@ class Gateway:
                 pool.load_spending(day, month)
             if routes := router.budgeted():
                 router.load_spending(spending.on_models(glance, routes, since=now - now % 86400), now)
+            if shadows := self.serving.shadows.budgeted():
+                self.serving.shadows.load_spending(spending.of_dialects(glance, shadows, since=now - now % 86400), now)
 
     def bars(self, principal: Principal | None, key: str | None) -> Failure | None:
         """Why a session that was admitted may not go on, if so: its key is revoked, expired or out of budget."""
@@ -282,6 +287,10 @@ class Gateway:
             elif story.principal is not None:
                 with contextlib.suppress(Refused):  # too late to refuse it: the next one is
                     self.limiter.admit(story.principal, self.leases.now())
+        errand = story.call.errand
+        if errand is not None:
+            row.tags = {**row.tags, **errand.tags}
+            errand.row = row
         router = self.serving.router
         if story.choice is not None:
             row.record = router.record(story.choice, row, story.attempts)

@@ -10,16 +10,19 @@ import asyncio
 import re
 from collections import deque
 from collections.abc import AsyncGenerator, Iterable
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from dragoman import dialects
 from dragoman.access.principal import Principal
-from dragoman.canon import Broken, End, Event, Failure, FailureKind, Request
+from dragoman.canon import Broken, End, Event, Failure, FailureKind, PartDelta, PartStart, Refusal, Request, Text
 from dragoman.catalog.directory import Model
 from dragoman.dialects.dialect import StreamWriter
-from dragoman.gateway.call import Call, Speculation
-from dragoman.gateway.gateway import Gateway
+from dragoman.gateway.call import Call, Errand, Speculation, new_id
+
+if TYPE_CHECKING:
+    from dragoman.gateway.gateway import Gateway
 
 _SPOKEN = dialects.client("openai-chat")
 _MOST = 256  # events that nobody has taken, from which on the upstream is made to wait
@@ -38,7 +41,7 @@ class Inside:
     """
 
     def __init__(
-        self, gateway: Gateway, model: str, *, key: str | None = None, principal: Principal | None = None,
+        self, gateway: "Gateway", model: str, *, key: str | None = None, principal: Principal | None = None,
         session: str | None = None, constraints: str | None = None, surface: str = "inside",
     ) -> None:  # fmt: skip
         self.metered = costs(gateway, model)
@@ -54,12 +57,13 @@ class Inside:
         if constraints:
             self._headers[b"x-dragoman-constraints"] = constraints.encode("latin-1", "replace")
 
-    def ask(self, request: Request, *, speculative: bool = False) -> "Asked":
+    def ask(self, request: Request, *, speculative: bool = False, errand: Errand | None = None) -> "Asked":
         """Asks, as soon as `events` is read. `speculative`: whether the answer is wanted is told by `take` or `drop`:
-        until then nothing is booked, and what is dropped is not the caller's to pay for."""
+        until then nothing is booked, and what is dropped is not the caller's to pay for. `errand`: see there."""
         line = _Line()
         asked = msgspec.structs.replace(request, model=self._model, stream=True, include_usage=True)
         call = Call(
+            id=new_id() if errand is None else errand.id, errand=errand,
             dialect=_SPOKEN, body=msgspec.json.encode(asked), headers=self._headers, key=self._key, model=self._model,
             stream=True, writer=line.writer, request=asked, principal=self._principal, surface=self._surface,
             speculation=Speculation() if speculative else None,
@@ -71,10 +75,14 @@ class Asked:
     """An answer under way. `target`, `decision` and `route` (seconds from asking to the upstream call) are known when
     the first event comes; where there is no answer, they may stay None."""
 
-    def __init__(self, gateway: Gateway, call: Call, line: "_Line") -> None:
+    def __init__(self, gateway: "Gateway", call: Call, line: "_Line") -> None:
         self._gateway = gateway
         self._call = call
         self._line = line
+
+    @property
+    def request_id(self) -> str:
+        return self._call.id
 
     @property
     def target(self) -> str | None:
@@ -104,6 +112,13 @@ class Asked:
             answering.cancel()
             await asyncio.wait([answering])
 
+    async def words(self) -> "Words":
+        """What the model says, as text."""
+        said = Words()
+        async for event in self.events():
+            said.take([event])
+        return said
+
     def take(self) -> None:
         """The answer is wanted, and the caller's to pay for."""
         if self._call.speculation is not None:
@@ -113,6 +128,25 @@ class Asked:
         """It is not."""
         if self._call.speculation is not None:
             self._call.speculation.decide(False)
+
+
+class Words:
+    """The text of an answer, out of its events; a refusal's words are text too. `failure`: what it ended in."""
+
+    def __init__(self) -> None:
+        self.text = ""
+        self.failure: Failure | None = None
+        self._texts: set[int] = set()
+
+    def take(self, events: Iterable[Event]) -> None:
+        for event in events:
+            if isinstance(event, PartStart) and isinstance(event.part, Text | Refusal):
+                self._texts.add(event.index)
+                self.text += event.part.text
+            elif isinstance(event, PartDelta) and event.index in self._texts:
+                self.text += event.text
+            elif isinstance(event, Broken):
+                self.failure = event.failure
 
 
 class _Line:
@@ -178,7 +212,7 @@ class _Line:
         self.close()
 
 
-def costs(gateway: Gateway, name: str) -> bool:
+def costs(gateway: "Gateway", name: str) -> bool:
     """Whether an answer of the model may cost money. An unknown price is not zero (law 10)."""
     serving = gateway.serving
     model: Model | None = serving.directory.find(name)
@@ -187,13 +221,13 @@ def costs(gateway: Gateway, name: str) -> bool:
     return any(_costs(gateway, target.name) for tier in model.tiers for target in tier)
 
 
-def window(gateway: Gateway, name: str) -> int | None:
+def window(gateway: "Gateway", name: str) -> int | None:
     """Tokens that every target of the model takes in, as far as known; None: nobody knows."""
     model = gateway.serving.directory.find(name)
     known = [] if model is None else [target.window for tier in model.tiers for target in tier]
     return min((each for each in known if each is not None), default=None)
 
 
-def _costs(gateway: Gateway, target: str) -> bool:
+def _costs(gateway: "Gateway", target: str) -> bool:
     price = gateway.serving.price(target)
     return price is None or price.input > 0 or price.output > 0 or price.request > 0

@@ -1,4 +1,4 @@
-"""What a route names in the config, read and checked: its predictor's artifact, its certificate, its constraints."""
+"""What a route names in the config, read and checked: artifact, certificate, constraints, its shadows' judge."""
 
 from importlib import import_module
 from pathlib import Path
@@ -6,6 +6,8 @@ from pathlib import Path
 import msgspec
 
 from dragoman import config
+from dragoman.catalog.directory import Directory
+from dragoman.catalog.prices import PriceBook
 from dragoman.dialects.fields import Malformed
 from dragoman.routing.certificate import Certificate, read_certificate
 from dragoman.routing.constraints import Constraints, of_route
@@ -38,6 +40,20 @@ def certificate_of(route: config.Route, predictor: Predictor) -> Certificate | N
             f'{where}it was made with "{found.artifact}", the route predicts with "{predictor.name}": certify anew'
         )
     return found
+
+
+def check_judge(route: config.Route, names: Directory, prices: PriceBook) -> None:
+    """The budget of shadow calls depends on what their judge costs. Raises `ConfigError` where nobody knows."""
+    judge = route.shadow.judge if route.shadow is not None else None
+    if judge is None:
+        return
+    model = names.find(judge)
+    targets = [target for tier in model.tiers for target in tier] if model is not None else []
+    if not targets or any(prices.find(each.provider.name, each.model) is None for each in targets):
+        raise config.ConfigError(
+            f'routes "{route.name}": shadow.judge: the price of "{judge}" is not known, and usd_per_day depends on it: '
+            "set price in [[models]]"
+        )
 
 
 def defaults_of(route: config.Route) -> Constraints:

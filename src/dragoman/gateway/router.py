@@ -12,7 +12,7 @@ from dragoman import config
 from dragoman.catalog import directory as catalog
 from dragoman.catalog.prices import PICO, PriceBook
 from dragoman.gateway.candidates import Candidates
-from dragoman.gateway.route_files import certificate_of, defaults_of, predictor_of
+from dragoman.gateway.route_files import certificate_of, check_judge, defaults_of, predictor_of
 from dragoman.ledger.row import Row
 from dragoman.routing.affinity import Sessions
 from dragoman.routing.board import Board, Selection
@@ -25,7 +25,7 @@ from dragoman.routing.latency import LatencyBook, Pace, loaded
 from dragoman.routing.needs import Needs
 from dragoman.routing.pacing import Pacer
 from dragoman.routing.priors import Priors
-from dragoman.routing.record import Attempt, Record, written
+from dragoman.routing.record import Attempt, Beside, Record, written
 
 _FRESH = 300.0  # seconds a compiled board is good: prices may depend on the hour
 _PLANS = 4096  # remembered
@@ -57,6 +57,7 @@ class Choice(Struct, kw_only=True):
     session: str
     known_as: list[str]
     notes: list[str]
+    shadow: Beside | None = None
 
     def model_of(self, target: str) -> str | None:
         """Which candidate `target` was asked for."""
@@ -69,7 +70,7 @@ class Router:
     def __init__(
         self, settings: config.Config, names: catalog.Directory, prices: PriceBook, former: "Router | None" = None
     ) -> None:
-        """Raises `ConfigError` for an artifact or certificate that can't be used."""
+        """Raises `ConfigError` for an artifact, certificate or judge that can't be used."""
         self._names = names
         self._candidates = Candidates(settings, prices)
         self._routes = {route.name: route for route in settings.routes}
@@ -86,6 +87,8 @@ class Router:
             for route in settings.routes
             if (found := certificate_of(route, self._predictors[route.name])) is not None
         }
+        for route in settings.routes:
+            check_judge(route, names, prices)
         # whether anybody wants to know how fast targets are
         self.active: bool = bool(settings.routes) or (former is not None and former.active)
         self._boards: dict[str, tuple[float, Board]] = {}
@@ -343,6 +346,7 @@ class Router:
                 category=choice.query.category,
                 prompt=choice.needs.prompt if keep else None,
                 attempts=list(attempts),
+                shadow=choice.shadow,
                 known_as=choice.known_as,
                 notes=choice.notes,
             )

@@ -9,6 +9,7 @@ from dragoman.gateway.attempts import Attempts
 from dragoman.gateway.lines import Lines
 from dragoman.gateway.offers import Offers
 from dragoman.gateway.router import Router
+from dragoman.gateway.shadows import Shadows
 from dragoman.gateway.wards import Wards
 from dragoman.wire.client import Client
 
@@ -26,6 +27,7 @@ class Serving:
         self.pool = Pool(settings, self.directory, leases, self.price)
         self.router: Router = Router(settings, self.directory, self._prices, former.router if former else None)
         self.wards = Wards(self.pool)
+        self.shadows: Shadows = Shadows(settings, self.pool, self.wards, former.shadows if former else None)
         self.offers = Offers(client, self.pool)
         self.attempts = Attempts(client, self.pool, settings.server)
         self.lines = Lines(client, self.pool, self.attempts, settings.server)

@@ -103,4 +103,5 @@ def _chosen(serving: Serving, ask: Ask, story: Story, said: Constraints) -> Mode
         message = why_nothing_fits(ask.model, choice.case)
         kind: FailureKind = "unknown_price" if only_unpriced(choice.case) else "no_feasible_model"
         raise Failed(Failure(kind=kind, message=message, param="model"))
+    serving.shadows.draw(ask, story, choice)
     return choice.plan

@@ -13,6 +13,7 @@ _ON_MODEL = (
     "SELECT SUM(cost / 1000000000) AS whole, SUM(cost - cost / 1000000000 * 1000000000) AS rest"
     " FROM usage WHERE time >= ? AND model = ?"
 )
+_OF_DIALECT = _ON_MODEL.replace("model", "dialect")
 _BY_ACCOUNT = (
     "SELECT account, SUM(cost / 1000000000) AS whole, SUM(cost - cost / 1000000000 * 1000000000) AS rest"
     " FROM usage WHERE time >= ? AND writer <> ? AND account IS NOT NULL GROUP BY account"
@@ -30,6 +31,11 @@ def by_key(glance: Glance, without: str = "") -> dict[str, dict[str, int]]:
 def on_models(glance: Glance, models: Sequence[str], since: float) -> dict[str, int]:
     """Name as asked for -> pico-dollars since then (Unix seconds, a day ago at most)."""
     return {name: _cost(row) for name in models for row in glance.rows(_ON_MODEL, since, name)}
+
+
+def of_dialects(glance: Glance, dialects: Sequence[str], since: float) -> dict[str, int]:
+    """Dialect -> pico-dollars since then (Unix seconds, a day ago at most)."""
+    return {name: _cost(row) for name in dialects for row in glance.rows(_OF_DIALECT, since, name)}
 
 
 def by_account(glance: Glance, since: float, without: str = "") -> dict[str, int]:

@@ -24,10 +24,11 @@ class Offer(Struct, frozen=True, kw_only=True):
 
 class Candidate(Struct, frozen=True, kw_only=True):
     """A model of the route. `capabilities`: None where nobody knows. `offers` in order of preference; none: no account
-    serves it."""
+    serves it, or `silent` says why none of its targets answers text."""
 
     name: str
     offers: tuple[Offer, ...]
+    silent: str | None = None
     capabilities: tuple[str, ...] | None = None
     window: int | None = None
     max_output: int | None = None
@@ -131,7 +132,7 @@ def _known_as(candidate: Candidate, learned: Collection[str]) -> str:
 
 def _why_ruled(candidate: Candidate, limits: Constraints) -> str:
     if not candidate.offers:
-        return "no account serves any of its targets"
+        return candidate.silent or "no account serves any of its targets"
     said = []
     if limits.models and candidate.name not in limits.models:
         said.append("it is not among models=" + ",".join(limits.models))

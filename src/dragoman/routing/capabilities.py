@@ -1,4 +1,5 @@
-"""What well-known families of models can do, where the config's `capabilities` does not say: by name, newest first."""
+"""What well-known families of models can do, where the config's `capabilities` does not say: by name, newest first; and
+which of them do not answer text at all."""
 
 import re
 
@@ -18,6 +19,24 @@ _FAMILIES: tuple[tuple[re.Pattern[str], tuple[str, ...]], ...] = tuple(
         (r"gemini-(1\.5|2\.0)", (*_EYES, "audio", "video", "json_schema")),
     )
 )
+
+_OTHER_WORK: tuple[tuple[re.Pattern[str], str], ...] = tuple(
+    (re.compile(pattern), work)
+    for pattern, work in (
+        (r"whisper|transcribe|(^|-)asr(-|$)", "it only transcribes speech"),
+        (r"(^|[-_.])tts([-_.]|$)", "it only speaks"),
+        (r"realtime|native-audio|(^|-)live(-|$)|-sonic", "it answers in realtime sessions only"),
+        (r"embed", "it only embeds"),
+        (r"dall-e|gpt-image|^imagen", "it only draws"),
+        (r"moderation", "it only moderates"),
+    )
+)
+
+
+def other_work(model_id: str) -> str | None:
+    """What else `model_id` is for, if not for answers in text."""
+    name = model_id.lower().rpartition("/")[2]
+    return next((work for pattern, work in _OTHER_WORK if pattern.search(name)), None)
 
 
 def of_family(model_id: str) -> tuple[str, ...] | None:

@@ -24,6 +24,14 @@ class Attempt(Struct, omit_defaults=True):
     failure: str | None = None
 
 
+class Beside(Struct, frozen=True):
+    """The same request, asked of `model` in the background: by which decision id, and how likely that was."""
+
+    decision: str
+    model: str
+    chance: float
+
+
 class Record(Struct, kw_only=True, omit_defaults=True):
     """One decision. `time` is Unix seconds."""
 
@@ -38,6 +46,7 @@ class Record(Struct, kw_only=True, omit_defaults=True):
     category: str | None = None
     prompt: str | None = None  # only where the route has record_prompts
     attempts: list[Attempt] = field(default_factory=list)
+    shadow: Beside | None = None  # drawn; where there was no room for it in the end, there is no such decision
     known_as: list[str] = field(default_factory=list)  # the options' names to the predictor, where they differ
     notes: list[str] = field(default_factory=list)  # what the reader should know: a drifted model, a missing artifact
     version: int = VERSION

@@ -129,6 +129,7 @@ class Worker:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self.gateway.serving.settings.server.drain_seconds):
                 await self.app.idle()
+        await self.gateway.serving.shadows.close()
         await self.app.sessions.close()
         await self.app.speech.close()
         self._listener.close_idle()
