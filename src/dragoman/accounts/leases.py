@@ -61,8 +61,10 @@ class Leases:
 
     def settle(self, lease: Lease, outcome: Outcome) -> None:
         """The attempt has ended."""
+        waiting = self.desk.queue.waiting
         self.desk.settle(lease, outcome, self.now())
-        self.after()
+        if waiting or self.line is not None:
+            self.after()
 
     def after(self) -> None:
         """Wakes whom the desk has answered, and sets the timer; to be called after anything is asked of the desk."""

@@ -71,9 +71,11 @@ class Row(Struct, omit_defaults=True, kw_only=True):
     def count(self, usage: Usage) -> None:
         """Takes the token counts of `usage`."""
         self.input, self.output = usage.input, usage.output
-        self.cached, self.cache_write, self.cache_write_1h = usage.cached, usage.cache_write, usage.cache_write_1h
-        self.reasoning = usage.reasoning
-        self.audio_input, self.audio_output = usage.audio_input, usage.audio_output
+        self.cached, self.reasoning = usage.cached, usage.reasoning
+        if usage.cache_write or self.cache_write:
+            self.cache_write, self.cache_write_1h = usage.cache_write, usage.cache_write_1h
+        if usage.audio_input or usage.audio_output or self.audio_input or self.audio_output:
+            self.audio_input, self.audio_output = usage.audio_input, usage.audio_output
         self.estimated = usage.estimated
 
 

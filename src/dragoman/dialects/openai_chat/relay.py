@@ -38,6 +38,9 @@ class _Details(Struct):
     reasoning_tokens: Stated | None = None
 
 
+_NONE = _Details()
+
+
 class _Stated(Struct):
     """A usage object of the common form; any other is read by `read_usage`."""
 
@@ -85,18 +88,15 @@ def usage_of(body: bytes) -> Usage | None:
         common = _common(body).usage
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return _odd_usage_of(body)
-    prompt, completion = common.prompt_tokens_details, common.completion_tokens_details
-    usage = Usage(input=common.prompt_tokens, output=common.completion_tokens)
-    if prompt is not None:
-        usage.cached = prompt.cached_tokens or 0
-        usage.cache_write = prompt.cache_write_tokens or 0
-        usage.audio_input = prompt.audio_tokens or 0
-    if completion is not None:
-        usage.reasoning = completion.reasoning_tokens or 0
-        usage.audio_output = completion.audio_tokens or 0
-    if common.total_tokens > usage.input + usage.output or common.prompt_cache_hit_tokens or common.cached_tokens:
+    read, said = common.prompt_tokens, common.completion_tokens
+    if common.total_tokens > read + said or common.prompt_cache_hit_tokens or common.cached_tokens:
         return _odd_usage_of(body)
-    return usage
+    prompt, completion = common.prompt_tokens_details or _NONE, common.completion_tokens_details or _NONE
+    return Usage(
+        input=read, output=said, cached=prompt.cached_tokens or 0, cache_write=prompt.cache_write_tokens or 0,
+        reasoning=completion.reasoning_tokens or 0, audio_input=prompt.audio_tokens or 0,
+        audio_output=completion.audio_tokens or 0,
+    )  # fmt: skip
 
 
 def _odd_usage_of(body: bytes) -> Usage | None:
