@@ -122,3 +122,15 @@ def test_the_providers_page_has_every_provider_and_its_variables() -> None:
         row = next((line for line in page.splitlines() if line.startswith(f"| `{provider.name}` |")), "")
         assert all(f"`{name}`" in row for name in provider.env), provider.name
         assert all(name in row for name in provider.dialects), provider.name
+
+
+def test_every_test_that_the_page_of_reports_names_is_there() -> None:
+    """And would be run: it is no helper, and stands in a file of tests."""
+    page = (ROOT / "docs" / "field.md").read_text()
+    named = re.findall(r"`(tests/[\w/]+/test_\w+\.py)::(test_\w+)`", page) + re.findall(
+        r"`(tests/test_\w+\.py)::(test_\w+)`", page
+    )
+    assert len(named) > 40
+    assert [name for file, name in named if f"def {name}(" not in (ROOT / file).read_text()] == []
+    rows = [line for line in page.splitlines() if line.startswith("| ")][1:]
+    assert [row for row in rows if "::test_" not in row] == []

@@ -14,8 +14,9 @@ from fakes import start
 def gateway():
     with start("openai-chat") as fake:
         account = {"name": "a", "provider": "openai", "base_url": fake.base_url, "key": fake.key}
-        model = {"name": "m", "targets": ["openai/gpt-4o-mock"]}
-        with GatewayProcess(server={"max_body_mb": 0.1}, accounts=[account], models=[model]) as process:
+        models = [{"name": "m", "targets": ["openai/gpt-4o-mock"]}]
+        models += [{"name": "priced", "targets": ["openai/priced-mock"], "price": {"input": 0.1, "output": 0.4}}]
+        with GatewayProcess(server={"max_body_mb": 0.1}, accounts=[account], models=models) as process:
             yield process
 
 
@@ -97,6 +98,23 @@ def test_a_page_says_which_methods_it_takes(http, method, path, allowed):
     reply = http.request(method, path)
     assert (reply.status_code, reply.headers["allow"]) == (405, allowed)
     assert reply.headers["x-dragoman-error"] == "method_not_allowed"
+
+
+def test_a_key_with_a_budget_gets_nothing_of_unknown_price(gateway, http):
+    made = json.loads(gateway.run("keys", "create", "--budget", "5", "--json").stdout)
+    path, body = call("openai-chat", "openai/a-model-of-tomorrow")
+    reply = http.post(path, json=body, headers={"x-api-key": made["key"]})
+    assert (reply.status_code, reply.headers["x-dragoman-error"]) == (400, "unknown_price")
+    assert http.post(path, json=body).status_code == 200  # nobody else minds
+
+
+def test_a_small_budget_serves_until_it_is_spent(gateway, http):
+    made = json.loads(gateway.run("keys", "create", "--budget", "0.00001", "--json").stdout)
+    path, body = call("openai-chat", "priced")
+    replies = [http.post(path, json=body, headers={"x-api-key": made["key"]}) for _ in range(6)]
+    statuses = [reply.status_code for reply in replies]
+    assert statuses[0] == 200 and statuses[-1] == 402 and statuses == sorted(statuses)
+    assert replies[-1].headers["x-dragoman-error"] == "budget_spent"
 
 
 def test_a_key_is_told_of_no_model_that_it_may_not_use(gateway, http):
