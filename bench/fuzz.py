@@ -715,7 +715,7 @@ def envelope_fault(path: str, body: bytes) -> str | None:
     if not isinstance(value, dict):
         return "an error that is no object"
     error = value.get("error")
-    if path.startswith("/api/"):
+    if path.partition("?")[0] == "/api" or path.startswith("/api/"):
         return None if isinstance(error, str) and error else "not Ollama's envelope"
     if not isinstance(error, dict) or not isinstance(error.get("message"), str) or not error["message"]:
         return "an error without a message"

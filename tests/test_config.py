@@ -146,6 +146,16 @@ def test_the_example_of_the_contract_is_read() -> None:
         (ACCOUNT + 'key = "env:NOPE"', "accounts[0].key: the environment has no variable NOPE: set it"),
         (ACCOUNT + 'key = "file:nope.txt"', "accounts[0].key: can't read nope.txt: No such file"),
         (ACCOUNT + "headers = { x = 5 }", "accounts[0].headers"),
+        (ACCOUNT + 'base_url = "nowhere"', "accounts[0].base_url: expected a URL that begins with http:// or https://"),
+        (
+            '[[providers]]\nname="p"\ndialect="ollama"\nbase_url="ftp://h"',
+            "providers[0].base_url: expected a URL that begins with http:// or https://",
+        ),
+        (ACCOUNT + 'key = "k\\nx: y"', "accounts[0].key: has line breaks"),
+        ('[[routes]]\nname="r"\nmodels=[]', "routes[0].models: expected at least one model"),
+        ('[voice]\nturn = "x"', 'voice.turn: expected one of local, silence, got "x"'),
+        ('[voice]\nstt = "whisper"', 'voice.stt: expected "local" or "provider/model", got "whisper"'),
+        ('[state]\ndatabase = "mysql://h/d"', 'state.database: expected "sqlite" or "postgresql://'),
     ],
 )
 def test_an_error_names_the_file_the_place_and_what_was_expected(text: str, said: str) -> None:
@@ -193,6 +203,11 @@ def test_any_string_may_come_from_the_environment_or_a_file(tmp_path: Path) -> N
 def test_a_file_whose_path_is_wanted_is_not_read(tmp_path: Path) -> None:
     settings = read('[server]\ntls_cert = "file:c.pem"\ntls_key = "file:k.pem"', tmp_path)
     assert settings.server.tls_cert == str(tmp_path / "c.pem")
+
+
+def test_a_secret_that_ends_in_a_line_break_loses_it(tmp_path: Path) -> None:
+    found = parse((ACCOUNT + 'key = "env:K"').encode(), "dragoman.toml", tmp_path, {"K": "sk-1\n"})
+    assert found.accounts[0].key == Secret("sk-1")
 
 
 def test_what_the_environment_holds_is_not_looked_into_again() -> None:

@@ -91,10 +91,12 @@ def test_the_command_line_page_has_every_command_and_no_other() -> None:
     assert sorted(re.findall(r"^## `(dragoman .+)`$", page, re.M)) == sorted(commands(get_command(app)))
 
 
+# what the page says of all in one sentence each
+TWINS = ("/openai/", "/v1beta/openai/", "/v1alpha/", "/v1beta1/", "/models", "/realtime/")
+
+
 def test_the_http_page_has_every_surface() -> None:
-    paths = [
-        path for path in surfaces._EXACT if not path.startswith("/openai/") and path.startswith(("/v1", "/api", "/a"))
-    ]
+    paths = [path for path in surfaces._EXACT if not path.startswith(TWINS) and path.startswith(("/v1", "/a"))]
     paths += [f"/v1beta/models/{{model}}:{op}" for op in surfaces._GEMINI_OPS]
     assert [path for path in paths if f"{path}`" not in HTTP] == []
 
@@ -103,7 +105,7 @@ def test_the_http_page_has_every_page() -> None:
     pages = Pages(None, None, lambda: False, None)  # type: ignore[arg-type]  # only its tables are looked at
     prefixes = {path for _, path, _ in pages._by_prefix if path.startswith(("/v1", "/anthropic"))}
     paths = [path for _, path in pages._exact] + [f"{path}{{id}}" for path in prefixes]
-    assert [path for path in paths if f"{path}`" not in HTTP] == []
+    assert [path for path in paths if not path.startswith(TWINS) and f"{path}`" not in HTTP] == []
 
 
 def test_the_http_page_has_no_surface_that_is_not_there() -> None:
@@ -120,3 +122,15 @@ def test_the_providers_page_has_every_provider_and_its_variables() -> None:
         row = next((line for line in page.splitlines() if line.startswith(f"| `{provider.name}` |")), "")
         assert all(f"`{name}`" in row for name in provider.env), provider.name
         assert all(name in row for name in provider.dialects), provider.name
+
+
+def test_every_test_that_the_page_of_reports_names_is_there() -> None:
+    """And would be run: it is no helper, and stands in a file of tests."""
+    page = (ROOT / "docs" / "field.md").read_text()
+    named = re.findall(r"`(tests/[\w/]+/test_\w+\.py)::(test_\w+)`", page) + re.findall(
+        r"`(tests/test_\w+\.py)::(test_\w+)`", page
+    )
+    assert len(named) > 40
+    assert [name for file, name in named if f"def {name}(" not in (ROOT / file).read_text()] == []
+    rows = [line for line in page.splitlines() if line.startswith("| ")][1:]
+    assert [row for row in rows if "::test_" not in row] == []

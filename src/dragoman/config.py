@@ -19,6 +19,7 @@ Positive: TypeAlias = Annotated[int, Meta(gt=0)]
 Seconds: TypeAlias = Annotated[float, Meta(gt=0)]
 Share: TypeAlias = Annotated[float, Meta(ge=0, le=1)]
 Money: TypeAlias = Annotated[float, Meta(ge=0)]
+POSTGRES = ("postgresql://", "postgres://", "postgresql+psycopg://")
 Mode: TypeAlias = Literal["balanced", "cost", "quality", "latency"]
 
 
@@ -241,7 +242,7 @@ class Voice(Struct, forbid_unknown_fields=True, kw_only=True):
 
     stt: str = "local"
     tts: str = "local"
-    turn: str = "local"
+    turn: Literal["local", "silence"] = "local"
     max_sessions: Positive | None = None
     max_session_minutes: Annotated[float, Meta(gt=0)] | None = None
     max_session_tokens: Positive | None = None
@@ -315,7 +316,7 @@ def _resolve(value: Any, path: str, name: str, folder: Path, environ: Mapping[st
         variable = value[4:]
         if variable not in environ:
             raise ConfigError(f"{name}: {path}: the environment has no variable {variable}: set it, or change the key")
-        return environ[variable]
+        return environ[variable].strip()  # secrets that are mounted or echoed end in a line break
     if value.startswith("file:"):
         if path.rpartition(".")[2] in {"tls_cert", "tls_key", "ca_file", "gguf", "artifact", "certificate"}:
             return str(folder / Path(value[5:]).expanduser())
@@ -419,9 +420,12 @@ def _problems(config: Config) -> list[str]:
         problems += [f'models[{i}].targets: expected "provider/model-id", got "{target}"' for target in bad]
         if not model.targets:
             problems.append(f"models[{i}].targets: expected at least one target")
-    known = {model.name for model in config.models}
+    known = {name for model in config.models for name in (model.name, *model.aliases)}
+    embedded = any(account.provider == "local" for account in config.accounts)  # has names that `catalog` knows
     for i, route in enumerate(config.routes):
-        unknown = [name for name in route.models if name not in known and "/" not in name]
+        if not route.models:
+            problems.append(f"routes[{i}].models: expected at least one model")
+        unknown = [name for name in route.models if name not in known and "/" not in name and not embedded]
         problems += [f'routes[{i}].models: no model is named "{name}": declare it in [[models]]' for name in unknown]
         shadow = route.shadow
         if shadow is None:
@@ -430,6 +434,26 @@ def _problems(config: Config) -> list[str]:
             problems.append(f"routes[{i}].shadow: without a judge its answers are kept: set record_prompts = true too")
         if shadow.judge is not None and shadow.judge not in named["models and routes"] and "/" not in shadow.judge:
             problems.append(f'routes[{i}].shadow.judge: no model is named "{shadow.judge}": declare it in [[models]]')
+    return problems + _misfits(config)
+
+
+def _misfits(config: Config) -> list[str]:
+    """Values that no type can tell from good ones."""
+    problems: list[str] = []
+    urls: dict[str, str | None] = {
+        f"providers[{i}].base_url": provider.base_url for i, provider in enumerate(config.providers)
+    }
+    urls |= {f"accounts[{i}].base_url": account.base_url for i, account in enumerate(config.accounts)}
+    bad = [key for key, url in urls.items() if url is not None and not re.match(r"https?://[^/\s]+\S*$", url)]
+    problems += [f"{key}: expected a URL that begins with http:// or https://" for key in bad]
+    for i, account in enumerate(config.accounts):
+        if account.key is not None and not account.key.reveal().isprintable():
+            problems.append(f"accounts[{i}].key: has line breaks or other characters that no header can carry")
+    for key, engine in (("stt", config.voice.stt), ("tts", config.voice.tts)):
+        if engine != "local" and "/" not in engine:
+            problems.append(f'voice.{key}: expected "local" or "provider/model", got "{engine}"')
+    if config.state.database != "sqlite" and not config.state.database.startswith(POSTGRES):
+        problems.append('state.database: expected "sqlite" or "postgresql://user:password@host/name"')
     if config.state.shared != "memory" and not config.state.shared.startswith(("redis://", "rediss://", "unix://")):
         problems.append('state.shared: expected "memory", or a URL that begins with redis://, rediss:// or unix://')
     if bool(config.server.tls_cert) != bool(config.server.tls_key):

@@ -153,13 +153,28 @@ def test_money_held_back_for_requests_in_flight_counts() -> None:
     with pytest.raises(Refused) as held:
         limiter.reserve(who, 5, T0)
     assert (held.value.kind, held.value.retry_after) == ("rate_limited", 1.0)  # some of it may come back
-    with pytest.raises(Refused) as spent:
+    with pytest.raises(Refused) as held:
         limiter.reserve(who, 11, T0)
-    assert spent.value.kind == "budget_spent"
+    assert held.value.kind == "rate_limited"
     limiter.reserve(who, 4, T0)
     assert refusal(limiter, who, T0)
     limiter.settle(who, T0, cost=1, reserved=10)
     assert refusal(limiter, who, T0) is None and limiter.spent(who, T0) == 1
+
+
+def test_a_call_that_is_alone_may_go_with_what_is_left_though_it_may_cost_more() -> None:
+    limiter, who = Limiter(), Principal(id="k", budget=10)
+    limiter.admit(who, T0)
+    assert limiter.reserve(who, 500, T0) == 10
+    with pytest.raises(Refused) as held:
+        limiter.reserve(who, 1, T0)
+    assert held.value.kind == "rate_limited"
+    limiter.settle(who, T0, cost=9, reserved=10)
+    assert limiter.reserve(who, 500, T0) == 1
+    limiter.settle(who, T0, cost=1, reserved=1)
+    with pytest.raises(Refused) as spent:
+        limiter.reserve(who, 1, T0)
+    assert spent.value.kind == "budget_spent"
 
 
 def test_a_budget_of_nothing_allows_nothing() -> None:

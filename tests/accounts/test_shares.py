@@ -325,7 +325,7 @@ def test_a_key_cannot_be_overdrawn_by_calls_at_once_at_many_workers() -> None:
         amount = rng.randint(1, 30)
         try:
             worker.limiter.admit(who, house.now)
-            worker.limiter.reserve(who, amount, house.now)
+            amount = worker.limiter.reserve(who, amount, house.now)
         except Short:
             house.talk(2)
         except Refused as refused:

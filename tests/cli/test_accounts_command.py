@@ -114,6 +114,14 @@ def test_the_bare_command_lists(home: Path, run: Run) -> None:
     assert status == 0 and "anthropic" in out
 
 
+def test_the_bare_command_takes_the_options_of_list(home: Path, run: Run, gateway: Gateway) -> None:
+    gateway.answers["GET", "/dragoman/v1/accounts"] = 200, {"accounts": [LIVE], "waiting": 5, "workers": 1}
+    status, out, _ = run("accounts", "--url", gateway.url, "--json")
+    assert status == 0 and json.loads(out)["waiting"] == 5
+    status, _, err = run("accounts", "--url", gateway.url, "disable", "a")
+    assert status == 2 and "behind the command" in err
+
+
 def test_a_running_gateway_tells_how_they_do(home: Path, run: Run, gateway: Gateway) -> None:
     gateway.answers["GET", "/dragoman/v1/accounts"] = 200, {"accounts": [LIVE], "waiting": 5, "workers": 1}
     status, out, _ = run("accounts", "list", "--url", gateway.url)

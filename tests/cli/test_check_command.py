@@ -55,10 +55,44 @@ def test_prices_are_shown_or_said_to_be_unknown(checked: Path, run: Run) -> None
     assert [target["account"] for target in targets] == [True, False]
 
 
-def test_a_target_of_no_provider_is_a_bad_config(checked: Path, run: Run) -> None:
-    (checked / "dragoman.toml").write_text('[[models]]\nname = "m"\ntargets = ["nobody/x"]\n')
-    status, out, err = run("check")
-    assert (status, out) == (2, "") and "nobody" in err
+ACCOUNT = '[[accounts]]\nname = "a"\nprovider = "openai"\nkey = "k"\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            '[[models]]\nname = "m"\ntargets = ["nobody/x"]',
+            'models[0].targets: "nobody/x": no provider is named "nobody"',
+        ),
+        (ACCOUNT.replace("openai", "nobody"), 'accounts[0].provider: no provider is named "nobody": declare it'),
+        (ACCOUNT + '[[routes]]\nname = "r"\nmodels = ["groq/x"]', 'routes[0].models: "groq/x" is no model, and no'),
+        (
+            ACCOUNT + '[voice]\ntts = "deepgram/aura"',
+            'voice.tts: "deepgram/aura": no account has it: add one of deepgram',
+        ),
+        ('[server]\ntls_cert = "no.pem"\ntls_key = "no.pem"', "server.tls_cert: can't read no.pem"),
+        ('[[accounts]]\nname = "a"\nprovider = "local"\ngguf = "no.gguf"', "accounts[0].gguf: can't read no.gguf"),
+    ],
+)
+def test_what_is_named_and_not_there_is_a_bad_config(checked: Path, run: Run, text: str, said: str) -> None:
+    (checked / "dragoman.toml").write_text(text)
+    for command in ("check", "serve", "explain"):
+        status, out, err = run(command, *(["-"] if command == "explain" else []))
+        assert (status, out) == (2, "") and f"dragoman.toml: {said}" in err
+
+
+def test_a_route_may_choose_the_embedded_model(checked: Path, run: Run) -> None:
+    local = '[[accounts]]\nname = "l"\nprovider = "local"\n'
+    (checked / "dragoman.toml").write_text(local + '[[routes]]\nname = "r"\nmodels = ["local"]\n')
+    assert json.loads(run("check", "--json")[1])["routes"][0]["models"] == ["local"]
+
+
+def test_a_host_that_serve_would_refuse_is_told(checked: Path, run: Run) -> None:
+    (checked / "dragoman.toml").write_text('[server]\nhost = "0.0.0.0"\n')
+    assert "--insecure-open" in run("check")[1]
+    status, _, err = run("serve", "--port", "99999")
+    assert status == 2 and "--port" in err
 
 
 def test_without_a_config_the_environment_is_what_is_checked(

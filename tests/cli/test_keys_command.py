@@ -45,6 +45,12 @@ def test_a_created_key_opens_with_its_limits(state: State, run: Run) -> None:
     book.close()
 
 
+def test_an_empty_list_of_models_makes_no_key_for_everything(home: Path, run: Run) -> None:
+    status, out, err = run("keys", "create", "--models", " , ")
+    assert (status, out) == (2, "") and "--models" in err
+    assert json.loads(run("keys", "list", "--json")[1]) == []
+
+
 def test_list_shows_keys_and_never_a_secret(home: Path, run: Run) -> None:
     made = create(run, "--name", "ci", "--budget", "5")
     for words in (("keys", "list"), ("keys", "list", "--json")):

@@ -156,6 +156,13 @@ async def test_every_form_of_a_target_is_read(target: bytes, path: bytes):
         assert (await talk.answer()).body == b"GET|" + path + b"|"
 
 
+async def test_the_host_of_an_absolute_target_is_the_one_that_counts():
+    async with serve() as served:
+        talk = await served.say(b"GET http://evil.example:80/x HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert (await talk.answer()).status == 200
+        assert served.seen[0].headers[b"host"] == b"evil.example:80"
+
+
 async def test_a_path_that_is_not_utf8_is_read_as_replacement_characters():
     async with serve() as served:
         talk = await served.say(b"GET /%ff HTTP/1.1\r\nHost: x\r\nX-Odd: \xff\xfe\r\n\r\n")
@@ -179,6 +186,7 @@ SMUGGLING = {
     "chunks ended by line feeds": CHUNKED + b"\r\n1\na\n0\n\n",
     "an unknown transfer coding": b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\n",
     "a coding after chunked": b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n",
+    "a coding before chunked": b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
     "chunks in HTTP/1.0": b"POST / HTTP/1.0\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
     "a space before the colon": b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length : 3\r\n\r\nabc",
     "a folded line": b"GET / HTTP/1.1\r\nHost: x\r\nA: b\r\n c\r\n\r\n",

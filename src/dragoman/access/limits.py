@@ -4,7 +4,9 @@ Rates are exact: at most `rpm` requests in any 60 seconds, and a refusal says wh
 the ledger says that others spent (`load`), plus what this process booked itself (`settle`), plus what is in flight
 (`reserve`). The ledger's part leaves out what this process wrote, so nothing is counted twice, however late the journal
 is folded. A request is admitted while any money is left; what it is thought to cost is reserved before it goes out, and
-where that does not fit it does not go. So a budget is overdrawn by no more than estimates fall short of.
+where that does not fit beside others it does not go. One that is alone may go with all that is left: what was only
+guessed must not lock a small budget for ever. So a budget is overdrawn by no more than estimates fall short of, and the
+last call is longer than what was left for it.
 
 Where several workers share the limits (`shared`), each uses of them what it is granted (see `accounts.shares`), and
 says `Short` where that is too little: ask the steward, and try again.
@@ -254,16 +256,19 @@ class Limiter:
         if window is not None:
             window.take(now)
 
-    def reserve(self, principal: Principal, amount: int, now: float) -> None:
-        """Holds back pico-dollars for a request that is admitted; give them to `settle` as `reserved`. Raises `Refused`
-        where so much is not left."""
+    def reserve(self, principal: Principal, amount: int, now: float) -> int:
+        """Holds back pico-dollars for a request that is admitted: `amount`, or what is left for one that is alone.
+        Returns how many; give them to `settle` as `reserved`. Raises `Refused` where so much is not left."""
         account = self._account(principal)
         if principal.budget is not None:
+            if not account.reserved:
+                amount = min(amount, max(1, principal.budget - self.spent(principal, now)))
             self._check_budget(account, amount, now)
             if self._shared:
                 self._have(account, {self._budget_name(principal, now): float(amount)}, now)
         account.reserved += amount
         account.largest = max(amount, account.largest)
+        return amount
 
     def settle(self, principal: Principal, now: float, cost: int = 0, tokens: int = 0, reserved: int = 0) -> None:
         """Books what an admitted request took, and gives back what was `reserved` for it."""
@@ -363,7 +368,7 @@ class Limiter:
         budget, spent = principal.budget or 0, self.spent(principal, now)
         if spent + account.reserved + max(amount, 1) <= budget:
             return
-        if spent + max(amount, 1) <= budget and account.reserved:
+        if spent < budget and account.reserved:
             raise Refused("rate_limited", *_HELD)
         raise Refused("budget_spent", *_spent_budget(principal, now))
 

@@ -59,16 +59,17 @@ class Directory:
             entry = self._declared(model)
             for name in (model.name, *model.aliases):
                 self._names[name] = entry
-        for route in settings.routes:
-            self._names.setdefault(route.name, self._route(route))
+        routes = {route.name for route in settings.routes}
         for account in settings.accounts:
             if self.providers.get(account.provider, PROVIDERS["openai"]).embedded:
-                self._embedded(account)
+                self._embedded(account, routes)
+        for route in settings.routes:
+            self._names.setdefault(route.name, self._route(route))
 
-    def _embedded(self, account: config.Account) -> None:
+    def _embedded(self, account: config.Account, taken: set[str]) -> None:
         """The names of an embedded model, where the config has not given them to another."""
         window = account.context_window or local.CONTEXT_WINDOW
-        for name in local.names(account):
+        for name in (name for name in local.names(account) if name not in taken):
             model = Model(
                 name=name,
                 tiers=((self._target(f"{account.provider}/{name}", window),),),

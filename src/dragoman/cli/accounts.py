@@ -45,10 +45,12 @@ class AccountError(RuntimeError):
 
 
 @app.callback(invoke_without_command=True)
-def accounts(context: typer.Context) -> None:
+def accounts(context: typer.Context, as_json: AsJson = False, url: Url = None, config_file: ConfigFile = None) -> None:
     """The accounts: how they do, and what is changed of them at run time."""
     if context.invoked_subcommand is None:
-        list_()
+        list_(as_json, url, config_file)
+    elif as_json or url is not None or config_file is not None:
+        raise typer.BadParameter(f"options go behind the command: dragoman accounts {context.invoked_subcommand} …")
 
 
 @app.command("list")

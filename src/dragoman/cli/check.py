@@ -10,7 +10,7 @@ import typer
 from dragoman import config
 from dragoman.catalog.prices import PriceBook
 from dragoman.cli.out import print_json, print_table
-from dragoman.cli.settings import AsJson, ConfigFile, config_path, settings
+from dragoman.cli.settings import AsJson, ConfigFile, config_path, exposed, settings
 
 if TYPE_CHECKING:
     from dragoman.routing.certificate import Certificate
@@ -39,6 +39,8 @@ def check(config_file: ConfigFile = None, as_json: AsJson = False) -> None:
         print_json(resolved)
     else:
         _print(resolved, path)
+        if exposed(found):
+            typer.echo(f"\n`serve` will not start without --insecure-open: {exposed(found)}")
 
 
 def _account(account: config.Account) -> dict[str, Any]:

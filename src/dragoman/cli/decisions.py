@@ -102,19 +102,20 @@ def _print_one(answer: dict[str, Any]) -> None:
         typer.echo(f"{answer['model']}: {answer['why']}")
     cost = happened["cost_usd"]
     tokens, times = happened["tokens"], happened["times"]
+    error = f" {happened['error']}" if happened["error"] else ""
     took = "" if times["total"] is None else f", {times['total']:,.0f} ms"
     typer.echo(
-        f"Happened: {happened['status']} {happened['error'] or ''} from {happened['target'] or 'nobody'}, "
-        f"{happened['attempts']} attempts, {tokens['input']:,} tokens in, {tokens['output']:,} out, "
+        f"Happened: {happened['status']}{error} from {happened['target'] or 'nobody'}, "
+        f"attempts {happened['attempts']}, {tokens['input']:,} tokens in, {tokens['output']:,} out, "
         f"{'cost unknown' if cost is None else f'${cost:.4g}'}{took}"
     )
     if shadow := answer.get("shadow"):
         typer.echo(f"Shadow: {shadow['model']} was drawn to be asked the same, as {shadow['decision']}")
     for said in answer["feedback"]:
         quality = said.get("quality")
-        verdict = "" if quality is None else f" quality {quality:.2f}"
-        instead = f", better {said['corrected']}" if said.get("corrected") else ""
-        typer.echo(f"Feedback of {said['source']}:{verdict}{instead}")
+        verdict = [] if quality is None else [f"quality {quality:.2f}"]
+        instead = [f"better {said['corrected']}"] if said.get("corrected") else []
+        typer.echo(f"Feedback of {said['source']}: {', '.join(verdict + instead)}")
 
 
 def _write_outcomes(path: Path, judged: list[dict[str, Any] | None]) -> None:

@@ -50,7 +50,7 @@ def create(
         period=period,
         rpm=rpm,
         tpm=tpm,
-        models=[each.strip() for each in models.split(",") if each.strip()] if models else None,
+        models=_names(models) if models is not None else None,
         admin=admin,
         priority=priority,
     )
@@ -102,6 +102,14 @@ def revoke(
         print_json({"id": key_id, "revoked": True})
     else:
         typer.echo(f"{key_id} is revoked.")
+
+
+def _names(text: str) -> list[str]:
+    """Never an empty list, and never all: a script's empty variable must not make a key for everything."""
+    names = [each.strip() for each in text.split(",") if each.strip()]
+    if not names:
+        raise typer.BadParameter("--models: expected names such as smart,local; without it, the key is for all")
+    return names
 
 
 def _pico(text: str) -> int:

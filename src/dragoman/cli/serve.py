@@ -13,16 +13,15 @@ from typing import Annotated
 import typer
 
 from dragoman import config
+from dragoman.catalog import loading
 from dragoman.catalog.discovery import discover
-from dragoman.cli.settings import ConfigFile, config_path
-
-LOCAL = frozenset({"127.0.0.1", "localhost", "::1"})
+from dragoman.cli.settings import ConfigFile, config_path, exposed
 
 
 def serve(
     config_file: ConfigFile = None,
     host: Annotated[str | None, typer.Option(help="Where to listen.")] = None,
-    port: Annotated[int | None, typer.Option(help="Where to listen.")] = None,
+    port: Annotated[int | None, typer.Option(min=0, max=65535, help="Where to listen.")] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes that answer.")] = None,
     insecure_open: Annotated[
         bool, typer.Option("--insecure-open", help="Let anyone who reaches this host in, without keys.")
@@ -32,15 +31,12 @@ def serve(
     watched = config_path(config_file)
 
     def load() -> config.Config:
-        settings = config.load(watched) if watched else discover(os.environ)
+        settings = loading.load(watched) if watched else discover(os.environ)
         server = settings.server
         server.host, server.port = host or server.host, server.port if port is None else port
         server.workers = workers or server.workers
-        if server.host not in LOCAL and settings.access.mode != "keys" and not insecure_open:
-            raise config.ConfigError(
-                f'server.host "{server.host}" can be reached from elsewhere: set access.mode = "keys", '
-                "or start with --insecure-open"
-            )
+        if (why := exposed(settings)) and not insecure_open:
+            raise config.ConfigError(f"{why}, or start with --insecure-open")
         return settings
 
     raise typer.Exit(run(load, watched))

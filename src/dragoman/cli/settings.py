@@ -9,6 +9,7 @@ import typer
 from dragoman import config
 
 DEFAULT = Path("dragoman.toml")
+LOCAL = frozenset({"127.0.0.1", "localhost", "::1"})
 
 ConfigFile: TypeAlias = Annotated[
     Path | None, typer.Option("--config", help="The config file. Default: ./dragoman.toml, if it is there.")
@@ -34,7 +35,17 @@ def declared(given: Path | None) -> config.Config:
     """As `settings`, without what was changed at run time. Raises `ConfigError`."""
     path = config_path(given)
     if path is not None:
-        return config.load(path)
+        from dragoman.catalog.loading import load
+
+        return load(path)
     from dragoman.catalog.discovery import discover
 
     return discover(os.environ)
+
+
+def exposed(found: config.Config) -> str | None:
+    """Why a gateway with this config must not be open to all, if so, and the mend."""
+    server = found.server
+    if server.host in LOCAL or found.access.mode == "keys":
+        return None
+    return f'server.host "{server.host}" can be reached from elsewhere: set access.mode = "keys"'

@@ -36,6 +36,11 @@ def new_id() -> str:
     return f"req_{_PROCESS}{next(_COUNT):08x}"
 
 
+def named() -> bytes:
+    """The header line that every answer has, for those that are no call's."""
+    return b"x-request-id: %b\r\n" % new_id().encode()
+
+
 class Out(Protocol):
     """Where the answer goes: `whole`; or `start` once, `push` any number of times, `finish` once. A `head` is header
     lines, each with its CRLF."""
@@ -234,15 +239,15 @@ class Story:
         self.book()
         return self.out.whole(status, self.head(content_type) + extra, body)
 
-    def refuse(self, failure: Failure) -> Awaitable[None]:
-        """Books, and tells the client in its own dialect why there is no answer."""
+    def refuse(self, failure: Failure, lines: bytes = b"") -> Awaitable[None]:
+        """Books, and tells the client in its own dialect why there is no answer. `lines`: further header lines."""
         self.row.error = failure.kind
         extra = f"x-dragoman-error: {failure.kind}\r\n"
         if failure.retry_after is not None:
             extra += f"retry-after: {max(1, math.ceil(failure.retry_after))}\r\n"
             extra += f"retry-after-ms: {max(1, math.ceil(failure.retry_after * 1000))}\r\n"
         body = self.call.dialect.write_error(failure)
-        return self.whole(failure.status, JSON_TYPE, body, extra.encode())
+        return self.whole(failure.status, JSON_TYPE, body, extra.encode() + lines)
 
 
 def clean(value: str) -> str:

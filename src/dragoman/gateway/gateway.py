@@ -198,10 +198,11 @@ class Gateway:
         principal = story.principal
         if principal is not None:
             try:
-                await granted(lambda: self.limiter.reserve(principal, amount, self.leases.now()), self.shared)
+                story.reserved = await granted(
+                    lambda: self.limiter.reserve(principal, amount, self.leases.now()), self.shared
+                )
             except Refused as refused:
                 raise Failed(_refused(refused)) from None
-            story.reserved = amount
 
     async def close(self) -> None:
         """Gives everything back. Calls still under way are cut."""

@@ -26,7 +26,8 @@ async def look_up(serving: Serving, name: str, story: Story) -> Model:
 def allowed(serving: Serving, model: Model | None, name: str, story: Story) -> Model:
     """`model`, if there is one and the caller may use it. Raises `Failed`."""
     if model is None or (story.principal is not None and not story.principal.allows(name)):
-        known = ", ".join(m.name for m in serving.directory.declared()[:20])
+        may = story.principal.allows if story.principal is not None else lambda _: True
+        known = ", ".join([m.name for m in serving.directory.declared() if may(m.name)][:20])
         raise Failed(
             Failure(
                 kind="unknown_model",

@@ -6,10 +6,9 @@ import sqlite3
 from pathlib import Path
 from typing import Any, Protocol
 
-from dragoman.config import ConfigError, State
+from dragoman.config import POSTGRES, ConfigError, State
 
 FILE = "ledger.sqlite"
-_POSTGRES = ("postgresql://", "postgres://", "postgresql+psycopg://")
 _MEND = 'state.database: expected "sqlite" or "postgresql://user:password@host/name"'
 
 
@@ -32,7 +31,7 @@ class StoreError(RuntimeError):
 
 def is_sqlite(state: State) -> bool:
     """Which of the two it is. Raises `ConfigError` where it is neither."""
-    if state.database != "sqlite" and not state.database.startswith(_POSTGRES):
+    if state.database != "sqlite" and not state.database.startswith(POSTGRES):
         raise ConfigError(_MEND)
     return state.database == "sqlite"
 

@@ -139,6 +139,7 @@ def _why_ruled(candidate: Candidate, limits: Constraints) -> str:
     if limits.providers and not any(offer.provider in limits.providers for offer in candidate.offers):
         said.append("no target of it is at providers=" + ",".join(limits.providers))
     if limits.region is not None:
-        regions = sorted({region or "nowhere declared" for offer in candidate.offers for region in offer.regions})
-        said.append(f"region={limits.region}, and its accounts are in " + ", ".join(regions))
+        regions = sorted({region for offer in candidate.offers for region in offer.regions if region})
+        where = "are in " + ", ".join(regions) if regions else "declare no region"
+        said.append(f"region={limits.region}, and its accounts {where}")
     return "; ".join(said) or "no target of it keeps models, providers and region at once"

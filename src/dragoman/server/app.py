@@ -11,6 +11,7 @@ from dragoman.access.client_secrets import ClientSecrets
 from dragoman.canon import Failure
 from dragoman.dialects.gemini.writer import ArrayStreamWriter
 from dragoman.gateway import Call, Gateway
+from dragoman.gateway.call import Story, named
 from dragoman.server import browsers, realtime, surfaces
 from dragoman.server.calls.desk import Calls
 from dragoman.server.coding import ACCEPTED
@@ -80,14 +81,16 @@ class App:
         return self._find(request, out)
 
     async def _find(self, request: Request, out: Response) -> None:
-        path, method, settings = request.path, request.method, self.gateway.serving.settings
+        settings = self.gateway.serving.settings
         access = browsers.judge(request.headers, settings)
         out.extra = access.headers
+        method, path = request.method, _tidy(request.path)
+        request.path = path
         if request.refused:
             extra = [("accept-encoding", ACCEPTED)] if request.refused == 415 else []
-            await _fail(out, path, _REFUSALS[request.refused], *extra)
+            await self._refuse(request, out, _REFUSALS[request.refused], *extra)
         elif access.refused:
-            await _fail(out, path, Failure(kind="forbidden", status=403, message=access.refused))
+            await self._refuse(request, out, Failure(kind="forbidden", status=403, message=access.refused))
         elif request.upgrade and (realtime_surface := realtime.find(request)) is not None:
             await self._session(request, realtime_surface, out)
         elif request.upgrade:
@@ -98,39 +101,36 @@ class App:
                 request.known.note = _Note(settings, access, surface, key)
             await self._call(request, surface, key, out)
         elif method == "OPTIONS":
-            await out.whole(204, b"", b"")
+            await out.whole(204, named(), b"")
         elif (act := self.calls.find(method, path)) is not None:
             await (_fail(out, path, _DRAINING, ("retry-after", "1")) if self.draining else act(request, out))
-        elif (page := self.pages.find(method, path)) is not None:
+        elif surfaces.find(path) is None and (page := self.pages.find(method, path)) is not None:
             await self._page(request, page, out)
-        elif surfaces.find(path) is not None:
-            failure = Failure(kind="method_not_allowed", status=405, message=f"{path} takes POST, not {method}")
-            await _fail(out, path, failure, ("allow", "POST"))
+        elif methods := ["POST"] if surfaces.find(path) is not None else self.pages.methods(path):
+            allowed = ", ".join(methods)
+            failure = Failure(kind="method_not_allowed", status=405, message=f"{path} takes {allowed}, not {method}")
+            await _fail(out, path, failure, ("allow", allowed))
         else:
             await _fail(out, path, Failure(kind="not_found", status=404, message=f"there is no {method} {path} here"))
 
+    async def _refuse(self, request: Request, out: Response, failure: Failure, *extra: tuple[str, str]) -> None:
+        """Refused at the door. What was to be a call is booked, as all calls are."""
+        surface = surfaces.find(request.path) if request.method == "POST" else None
+        if surface is None:
+            await _fail(out, request.path, failure, *extra)
+        else:
+            await self._turn_away(_call(request, surface, None), out, failure, *extra)
+
+    async def _turn_away(self, call: Call, out: Response, failure: Failure, *extra: tuple[str, str]) -> None:
+        await Story(call, out, self.gateway.write_story).refuse(failure, lines(extra))
+
     async def _call(self, request: Request, surface: Surface, key: str | None, out: Response) -> None:
         if self.draining:
-            await _fail(out, request.path, _DRAINING, ("retry-after", "1"))
+            await self._turn_away(_call(request, surface, key), out, _DRAINING)
             return
-        dialect = dialects.client(surface.dialect)
-        array = surface.dialect == "gemini" and surface.stream is True and b"alt=sse" not in request.query
-        call = Call(
-            dialect=dialect,
-            op=surface.op,
-            body=request.body,
-            headers=request.headers,
-            key=key,
-            model=surface.model,
-            stream=surface.stream,
-            stream_default=dialect.NAME == "ollama",
-            own_ids=surface.op == "respond",
-            writer=ArrayStreamWriter if array else None,
-            stream_type=ArrayStreamWriter.TYPE if array else None,
-        )
         self.running += 1
         try:
-            await self.gateway.answer(call, out)
+            await self.gateway.answer(_call(request, surface, key), out)
         finally:
             self._done()
 
@@ -167,11 +167,37 @@ class App:
             handler, Ask(request.method, request.path, rest, request.headers, query, request.body)
         )
         error = [("x-dragoman-error", page.error)] if page.error else []
-        await out.whole(page.status, lines([("content-type", page.content_type), *error, *page.headers]), page.body)
+        head = lines([("content-type", page.content_type), *error, *page.headers])
+        await out.whole(page.status, head + named(), page.body)
+
+
+def _call(request: Request, surface: Surface, key: str | None) -> Call:
+    dialect = dialects.client(surface.dialect)
+    array = surface.dialect == "gemini" and surface.stream is True and b"alt=sse" not in request.query
+    return Call(
+        dialect=dialect,
+        op=surface.op,
+        body=request.body,
+        headers=request.headers,
+        key=key,
+        model=surface.model,
+        stream=surface.stream,
+        stream_default=dialect.NAME == "ollama",
+        own_ids=surface.op == "respond",
+        writer=ArrayStreamWriter if array else None,
+        stream_type=ArrayStreamWriter.TYPE if array else None,
+    )
+
+
+def _tidy(path: str) -> str:
+    """Without the slashes that base URLs leave within and behind."""
+    if "//" in path or path.endswith("/"):
+        return "/" + "/".join(filter(None, path.split("/")))
+    return path
 
 
 async def _fail(out: Response, path: str, failure: Failure, *extra: tuple[str, str]) -> None:
     """An answer in the envelope of whoever's path this looks like; nothing was asked of a model, so no ledger row."""
     body = surfaces.guess_dialect(path).write_error(failure)
     head = lines([("content-type", "application/json"), ("x-dragoman-error", failure.kind), *extra])
-    await out.whole(failure.status, head, body)
+    await out.whole(failure.status, head + named(), body)

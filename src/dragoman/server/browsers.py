@@ -5,6 +5,7 @@ A gateway without keys on a laptop would otherwise serve every web page its owne
 are no web pages) may call, and only by a local name. With keys, or as `server.cors_origins` says, any may.
 """
 
+import re
 from functools import lru_cache
 from urllib.parse import urlsplit
 
@@ -13,6 +14,7 @@ from msgspec import Struct
 from dragoman import config
 from dragoman.server.http import lines
 
+_LOCAL_HOST = re.compile(rb"(?i:localhost\.?|127\.0\.0\.1|\[::1\])(?::[0-9]*)?")
 LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -72,5 +74,4 @@ def _is_local_name(host: bytes | None, settings: config.Config) -> bool:
 
 @lru_cache(maxsize=64)
 def _names_this_machine(host: bytes) -> bool:
-    name = host.decode("latin-1").rpartition("]")[0].lstrip("[") or host.decode("latin-1").partition(":")[0]
-    return name.lower() in LOCAL
+    return _LOCAL_HOST.fullmatch(host) is not None

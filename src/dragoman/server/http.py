@@ -307,10 +307,13 @@ class Connection(asyncio.Protocol):
         self._in_head = False
         request.method = parser.get_method().decode("ascii")
         request.path, request.query = _target(self._url)
+        if not self._url.startswith((b"/", b"*")) and b"host" in request.headers:
+            request.headers[b"host"] = self._url.partition(b"://")[2].partition(b"/")[0]  # RFC 9112, section 3.2.2
         version = parser.get_http_version()
         request.keep_alive = parser.should_keep_alive() and version == "1.1"
         if version == "1.1":
-            well = b"host" in request.headers
+            coding = request.headers.get(b"transfer-encoding", b"chunked").lower()
+            well = b"host" in request.headers and coding == b"chunked"
         else:
             well = version == "1.0" and b"transfer-encoding" not in request.headers
         if not well:

@@ -84,8 +84,11 @@ class Pages:
             ("GET", "/models"): self._models,
             ("GET", "/openai/v1/models"): self._models,
             ("GET", "/openai/models"): self._models,
+            ("GET", "/v1beta/openai/models"): self._models,
             ("GET", "/anthropic/v1/models"): self._anthropic_models,
             ("GET", "/v1beta/models"): self._gemini_models,
+            ("GET", "/v1alpha/models"): self._gemini_models,
+            ("GET", "/v1beta1/models"): self._gemini_models,
             ("GET", "/api/tags"): self._tags,
             ("GET", "/api/ps"): self._running,
             ("GET", "/api/version"): self._version,
@@ -100,7 +103,7 @@ class Pages:
             ("GET", console_pages.HOME): self._console,
             **{
                 ("POST", home + "/realtime" + path): partial(self._secret, make)
-                for home in ("/v1", "/openai/v1", "")
+                for home in ("/v1", "/openai/v1", "/openai", "")
                 for path, make in (
                     ("/client_secrets", secret.client_secret),
                     ("/sessions", secret.beta_session),
@@ -110,9 +113,14 @@ class Pages:
         }
         self._by_prefix: tuple[tuple[str, str, Handler], ...] = (
             ("GET", "/v1/models/", self._model),
+            ("GET", "/models/", self._model),
             ("GET", "/openai/v1/models/", self._model),
+            ("GET", "/openai/models/", self._model),
+            ("GET", "/v1beta/openai/models/", self._model),
             ("GET", "/anthropic/v1/models/", self._model),
             ("GET", "/v1beta/models/", self._gemini_model),
+            ("GET", "/v1alpha/models/", self._gemini_model),
+            ("GET", "/v1beta1/models/", self._gemini_model),
             ("GET", "/dragoman/v1/decisions/", self._decision),
             ("GET", "/dragoman/v1/accounts/", self._account),
             ("POST", "/dragoman/v1/accounts/", self._operate),
@@ -135,6 +143,11 @@ class Pages:
             if verb == method and path.startswith(prefix):
                 return handler, path.removeprefix(prefix)
         return None
+
+    def methods(self, path: str) -> list[str]:
+        """The methods that the page at `path` takes, if there is one."""
+        exact = {method for method, known in self._exact if known == path}
+        return sorted(exact | {method for method, prefix, _ in self._by_prefix if path.startswith(prefix)})
 
     async def answer(self, handler: Handler, ask: Ask) -> Page:
         """The page, or its refusal in the envelope of whoever's path it is."""
@@ -226,6 +239,7 @@ class Pages:
         return Page(ollama.version())
 
     async def _show(self, ask: Ask) -> Page:
+        await self._who(ask)
         try:
             wanted = decode(ask.body)
         except Malformed:

@@ -30,7 +30,9 @@ _OPENAI = {
     "/images/edits": Surface("openai-chat", "images/edits"),
     "/moderations": Surface("openai-chat", "moderations"),
 }
-_OPENAI_HOMES = ("/v1", "/openai/v1", "")  # some clients leave the /v1 out of their base URL
+# some clients leave the /v1 out of their base URL; Azure's SDKs of an api-version have /openai; Gemini's OpenAI API
+# has a home of its own
+_OPENAI_HOMES = ("/v1", "/openai/v1", "/openai", "/v1beta/openai", "")
 _EXACT: dict[str, Surface] = {
     **{home + path: surface for home in _OPENAI_HOMES for path, surface in _OPENAI.items()},
     **{
@@ -85,7 +87,7 @@ def guess_dialect(path: str) -> Dialect:
     """In whose envelope to answer at a path that is no surface."""
     if path.startswith(("/v1beta", "/v1alpha")):
         return dialects.client("gemini")
-    if path.startswith("/api/"):
+    if path == "/api" or path.startswith("/api/"):
         return dialects.client("ollama")
     if path.startswith(("/v1/messages", "/anthropic")):
         return dialects.client("anthropic")

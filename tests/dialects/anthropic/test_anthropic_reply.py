@@ -167,6 +167,14 @@ def test_what_this_dialect_cannot_show_is_said_as_well_as_it_can():
     assert content["stop_reason"] == "refusal"
 
 
+def test_text_without_citations_has_no_word_of_them():
+    """Vercel's AI SDK refuses a reply in which `citations` is null."""
+    said = wrote(
+        reply_of(Text(text="hello"), Refusal(text="no"), Text(text="x", citations=[Citation(dialect="gemini")]))
+    )
+    assert said["content"][0] == {"type": "text", "text": "hello"} and "citations" not in said["content"][1]
+
+
 def test_a_citation_we_made_up_never_reaches_the_provider():
     content = wrote(reply_of(Text(text="t", citations=[Citation(url="https://u", dialect="openai-chat")])))["content"]
     body = {"model": "m", "max_tokens": 1, "messages": [{"role": "assistant", "content": content}]}

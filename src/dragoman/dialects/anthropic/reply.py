@@ -142,15 +142,15 @@ def _blocks(part: Part, reply_id: str, number: int) -> list[JSON]:
 
 
 def text_block(text: str) -> JSON:
-    """Text in a reply."""
-    return {"type": "text", "text": text, "citations": None}
+    """Text in a reply. Without citations it has no word of them: Vercel's AI SDK refuses a null there."""
+    return {"type": "text", "text": text}
 
 
 def _text(part: Text) -> JSON:
     if not part.citations:
         return text_block(part.text)
     citations = [written for citation in part.citations if (written := write_citation(citation)) is not None]
-    return {**text_block(part.text), "citations": citations or None}
+    return text_block(part.text) | ({"citations": citations} if citations else {})
 
 
 def thinking_blocks(part: Reasoning) -> list[JSON]:

@@ -14,6 +14,7 @@ from dragoman import dialects
 from dragoman.canon import Failure
 from dragoman.dialects.fields import Malformed
 from dragoman.gateway import Gateway
+from dragoman.gateway.call import named
 from dragoman.server import realtime, surfaces
 from dragoman.server.calls.offer import Offer
 from dragoman.server.http import Request, Response, lines
@@ -21,7 +22,7 @@ from dragoman.voice.relaying.bridges import new_id
 from dragoman.voice.relaying.ends import Duplex
 
 Act: TypeAlias = Callable[[Request, Response], Awaitable[None]]
-_PATH = re.compile(r"(/v1|/openai/v1|)/realtime/calls(?:/([^/]+)(/hangup)?)?")
+_PATH = re.compile(r"(/v1|/openai/v1|/openai|)/realtime/calls(?:/([^/]+)(/hangup)?)?")
 
 
 class _Open(Struct):
@@ -99,9 +100,9 @@ class Calls:
             await _refuse(out, Failure(kind="not_found", status=404, message=f'there is no call "{name}" here'))
         else:
             await call.peer.close()
-            await out.whole(200, b"", b"")
+            await out.whole(200, named(), b"")
 
 
 async def _refuse(out: Response, failure: Failure) -> None:
     head = lines([("content-type", "application/json"), ("x-dragoman-error", failure.kind)])
-    await out.whole(failure.status, head, dialects.client("openai-chat").write_error(failure))
+    await out.whole(failure.status, head + named(), dialects.client("openai-chat").write_error(failure))

@@ -1,0 +1,124 @@
+"""The gateway's door: every path that clients really send, and what every answer has, refusals at the door too."""
+
+import json
+
+import openai
+import pytest
+
+from e2e.gateway import GatewayProcess
+from e2e.raw import SURFACES, call, is_error_of
+from fakes import start
+
+
+@pytest.fixture(scope="module")
+def gateway():
+    with start("openai-chat") as fake:
+        account = {"name": "a", "provider": "openai", "base_url": fake.base_url, "key": fake.key}
+        models = [{"name": "m", "targets": ["openai/gpt-4o-mock"]}]
+        models += [{"name": "priced", "targets": ["openai/priced-mock"], "price": {"input": 0.1, "output": 0.4}}]
+        with GatewayProcess(server={"max_body_mb": 0.1}, accounts=[account], models=models) as process:
+            yield process
+
+
+@pytest.fixture(scope="module")
+def http(gateway):
+    with gateway.http() as client:
+        yield client
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/healthz"), ("GET", "/v1/models"), ("GET", "/v1/models/nobody"), ("GET", "/metrics"),
+        ("GET", "/console"), ("GET", "/nothing"), ("PATCH", "/v1/models"), ("PUT", "/v1/chat/completions"),
+        ("OPTIONS", "/v1/messages"), ("GET", "/v1/responses/none"), ("POST", "/v1/realtime/calls"),
+        ("DELETE", "/v1/realtime/calls/none"), ("POST", "/v1/realtime/client_secrets"),
+    ],
+)  # fmt: skip
+def test_every_answer_has_an_id_of_its_own(http, method, path):
+    first, second = (http.request(method, path).headers["x-request-id"] for _ in range(2))
+    assert first.startswith("req_") and second.startswith("req_") and first != second
+
+
+@pytest.mark.parametrize("surface", SURFACES)
+def test_a_call_refused_at_the_door_is_a_row_and_has_the_headers_of_a_call(gateway, http, surface):
+    path, body = call(surface, "m", "x" * 200_000)
+    large = http.post(path, json=body)
+    garbled = http.post(path, content=b"x", headers={"content-encoding": "lzma"})
+    strange = http.post(path, json={}, headers={"origin": "https://evil.example"})
+    replies = [large, garbled, strange]
+    assert [reply.status_code for reply in replies] == [413, 415, 403]
+    rows = {row["request_id"]: row for row in gateway.rows()}
+    for reply in replies:
+        assert is_error_of(surface, reply.json())
+        assert reply.headers["x-dragoman-attempts"] == "0" and "admit" in reply.headers["server-timing"]
+        row = rows[reply.headers["x-request-id"]]
+        assert (row["status"], row["error"]) == (reply.status_code, reply.headers["x-dragoman-error"])
+
+
+@pytest.mark.parametrize("surface", SURFACES)
+def test_slashes_that_a_base_url_leaves_are_passed_over(http, surface):
+    path, body = call(surface, "m")
+    for odd in ("/" + path, path.replace("/", "//", 2), path + "/"):
+        assert http.post(http.base_url.copy_with(raw_path=odd.encode()), json=body).status_code == 200, odd
+    assert http.get("/v1/models/").json()["data"][0]["id"] == "m"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/openai/deployments/m/chat/completions?api-version=2026-01-01", "/openai/v1/chat/completions",
+        "/openai/chat/completions", "/v1beta/openai/chat/completions", "/chat/completions",
+    ],
+)  # fmt: skip
+def test_the_chat_api_is_found_in_every_home_that_it_has(http, path):
+    _, body = call("openai-chat", "m")
+    assert http.post(path, json=body).status_code == 200
+
+
+def test_azures_client_of_an_api_version_has_responses_too(gateway):
+    client = openai.AzureOpenAI(
+        azure_endpoint=gateway.url, api_key="any", api_version="2026-01-01-preview", max_retries=0
+    )
+    made = client.responses.create(model="m", input="hello")
+    assert made.output_text
+    assert client.responses.retrieve(made.id).output_text == made.output_text
+    assert next(model.id for model in client.models.list()) == "m"
+    assert client.models.retrieve("m").id == "m"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("PATCH", "/v1/models", "GET"), ("POST", "/api/tags", "GET"), ("GET", "/api/show", "POST"),
+        ("GET", "/v1beta/models/m:generateContent", "POST"), ("PUT", "/dragoman/v1/accounts", "GET, POST"),
+    ],
+)  # fmt: skip
+def test_a_page_says_which_methods_it_takes(http, method, path, allowed):
+    reply = http.request(method, path)
+    assert (reply.status_code, reply.headers["allow"]) == (405, allowed)
+    assert reply.headers["x-dragoman-error"] == "method_not_allowed"
+
+
+def test_a_key_with_a_budget_gets_nothing_of_unknown_price(gateway, http):
+    made = json.loads(gateway.run("keys", "create", "--budget", "5", "--json").stdout)
+    path, body = call("openai-chat", "openai/a-model-of-tomorrow")
+    reply = http.post(path, json=body, headers={"x-api-key": made["key"]})
+    assert (reply.status_code, reply.headers["x-dragoman-error"]) == (400, "unknown_price")
+    assert http.post(path, json=body).status_code == 200  # nobody else minds
+
+
+def test_a_small_budget_serves_until_it_is_spent(gateway, http):
+    made = json.loads(gateway.run("keys", "create", "--budget", "0.00001", "--json").stdout)
+    path, body = call("openai-chat", "priced")
+    replies = [http.post(path, json=body, headers={"x-api-key": made["key"]}) for _ in range(6)]
+    statuses = [reply.status_code for reply in replies]
+    assert statuses[0] == 200 and statuses[-1] == 402 and statuses == sorted(statuses)
+    assert replies[-1].headers["x-dragoman-error"] == "budget_spent"
+
+
+def test_a_key_is_told_of_no_model_that_it_may_not_use(gateway, http):
+    made = gateway.run("keys", "create", "--models", "other", "--json").stdout
+    path, body = call("openai-chat", "m")
+    reply = http.post(path, json=body, headers={"x-api-key": json.loads(made)["key"]})
+    assert reply.status_code == 404 and "there are m" not in reply.text
