@@ -1,16 +1,18 @@
 """What one routing decision costs: 20 candidates, with prices, limits, windows, capabilities, measured times, health
 and a session, as a request goes through it; and what its record costs when the request ends.
 
-    python -m bench.decision [ARTIFACT]
+    python -m bench.decision
 
-Without an artifact the predictor is the priors, whose part is a few microseconds.
+Twice: by priors, and by the shipped artifact, where quality is predicted from the text. CPU time, so that other work on
+the machine does not count.
 """
 
 import itertools
-import sys
 import time
+from importlib import import_module
 from pathlib import Path
 
+import dragoman.routing
 from dragoman import config
 from dragoman.accounts.leases import Leases
 from dragoman.accounts.pool import Pool
@@ -24,14 +26,22 @@ from dragoman.routing.needs import Needs
 
 CANDIDATES = 20
 ROUNDS = 20_000
-_PROMPT = "Which of these two proofs is wrong, and at which step? Explain as to a student of the first year."
+SHIPPED = str(Path(dragoman.routing.__file__).with_name("default.dgm"))
+_PROMPTS = (
+    "Which of these two proofs is wrong, and at which step? Explain as to a student of the first year.",
+    "write a haiku about rain on a tin roof",
+    "My order 4711 was charged twice, on Monday and again on Tuesday, and the second charge is larger than the first. "
+    "Can you tell me why, and what I have to send you to get the money back? I paid by card.",
+    "A train leaves at 9:40 and covers 210 km at 84 km/h. A second one leaves the same station at 10:10 and arrives at "
+    "the same time. How fast was the second one?\na. 105 km/h\nb. 100 km/h\nc. 96 km/h\nd. 120 km/h",
+    "Rewrite this function so that it streams the file:\n\ndef load(path):\n    return [json.loads(line) for line in "
+    "open(path).read().splitlines()]",
+)
 
 
 def router(artifact: str | None) -> tuple[Router, Wards]:
     names = [f"model-{i}" for i in range(CANDIDATES)]
     if artifact is not None:  # models that it knows, as many as it does
-        from importlib import import_module
-
         known = import_module("dragoman.routing.predictor").load(Path(artifact)).models
         names[: len(known)] = known[:CANDIDATES]
     models = [
@@ -59,24 +69,32 @@ def router(artifact: str | None) -> tuple[Router, Wards]:
 def measure(artifact: str | None = None) -> tuple[float, float, float]:
     """Microseconds: median and 99th percentile of the decision, and the record's mean."""
     made, wards = router(artifact)
-    said = from_header("mode=balanced; needs=tools; session=s; tag.task=math")
-    needs = Needs(capabilities=("tools",), input_tokens=900, prompt=_PROMPT, streams=True, stage="planning")
+    said = from_header("mode=balanced; needs=tools; session=s")
+    needs = [
+        Needs(capabilities=("tools",), input_tokens=900, prompt=prompt, streams=True, stage="planning")
+        for prompt in _PROMPTS
+    ]
     made.sessions.keep("/auto/s", made.board("auto", 10.0).names[7], 800, 10.0)  # type: ignore[union-attr]
     took = []
     for k in range(ROUNDS):
-        start = time.perf_counter_ns()
-        choice = made.choose("auto", needs, said, now=10.0 + k * 1e-3, health=wards.health)
-        took.append(time.perf_counter_ns() - start)
+        need = needs[k % len(needs)]
+        start = time.thread_time_ns()
+        choice = made.choose("auto", need, said, now=10.0 + k * 1e-3, health=wards.health)
+        took.append(time.thread_time_ns() - start)
         assert choice is not None and choice.plan is not None
     took.sort()
     row = Row(request_id="req_1", decision="dec_1", time=10.0)
-    start = time.perf_counter_ns()
+    start = time.thread_time_ns()
     for _ in range(1000):
         made.record(choice, row)
-    record = (time.perf_counter_ns() - start) / 1000
+    record = (time.thread_time_ns() - start) / 1000
     return took[ROUNDS // 2] / 1000, took[ROUNDS * 99 // 100] / 1000, record / 1000
 
 
 if __name__ == "__main__":
-    median, high, record = measure(sys.argv[1] if len(sys.argv) > 1 else None)
-    print(f"decision, {CANDIDATES} candidates: p50 {median:.0f} µs, p99 {high:.0f} µs; its record {record:.0f} µs")
+    for how, artifact in (("priors", None), ("the shipped artifact", SHIPPED)):
+        median, high, record = measure(artifact)
+        print(
+            f"decision, {CANDIDATES} candidates, by {how}: p50 {median:.0f} µs, p99 {high:.0f} µs; "
+            f"its record {record:.0f} µs"
+        )

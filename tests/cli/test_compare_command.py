@@ -76,19 +76,64 @@ def test_a_judge_that_always_prefers_a_place_is_swayed_and_decides_nothing(
     assert "cost_usd" not in lines[0]["outcomes"]["large"]
 
 
-def test_people_vote_without_names(prompts: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[str] = []
+@pytest.fixture
+def votes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What the person at the terminal says, one after the other; then they stop."""
+    said: list[str] = []
+    monkeypatch.setattr("dragoman.cli.compare.typer.prompt", lambda *_, **__: said.pop(0) if said else "q")
+    return said
 
-    def answer(*_: object, **__: object) -> str:
-        asked.append("")
-        return "1" if len(asked) == 1 else "q"
 
-    monkeypatch.setattr("dragoman.cli.compare.typer.prompt", answer)
+def test_people_vote_without_names(prompts: Path, run: Run, votes: list[str]) -> None:
+    votes += ["l"]
     out = run("compare", "prompts.jsonl", "--models", "small,large", "--vote")[1]
     told = json.loads((prompts / "comparison" / "report.json").read_text())
     assert [each["judge"] for each in told["verdicts"]] == ["you"] and "- you: " in out
     blind = out[out.index("===") : out.index("model ")]
     assert "small" not in blind and "large" not in blind
+    assert "you (a person, blind)" in (prompts / "comparison" / "report.html").read_text()
+
+
+def test_a_comparison_is_voted_on_later_by_several_and_all_of_it_becomes_outcomes(
+    prompts: Path, run: Run, votes: list[str], provider: Fake
+) -> None:
+    run("compare", "prompts.jsonl", "--models", "small,large", "--judges", "small")
+    asked = len(provider.requests)
+    votes += ["l", "r"]
+    run("compare", "comparison", "--vote", "--voter", "ann")
+    votes += ["t"]
+    out = run("compare", "comparison", "--vote", "--voter", "bob")[1]
+    assert len(provider.requests) == asked
+    assert "- ann: " in out and "1 of 2: " in out
+    told = json.loads((prompts / "comparison" / "report.json").read_text())
+    assert [(each["judge"], each["person"], each["comparisons"]) for each in told["judges"]] == [
+        ("ann", True, 2),
+        ("bob", True, 1),
+        ("small", False, 2),
+    ]
+    scores = {(each["judge"], each["prompt"]): each["score"] for each in told["verdicts"]}
+    lines = [json.loads(line) for line in (prompts / "comparison" / "outcomes.jsonl").read_text().splitlines()]
+    assert len(scores) == 5 and {line["id"] for line in lines} == {"p1", "line-2"}
+    assert all(set(line["outcomes"]) == {"small", "large"} for line in lines)
+    assert run("compare", "comparison", "--vote", "--voter", "ann")[1].count("===") == 0  # she has seen all
+
+
+def test_votes_are_not_lost_to_another_comparison_in_their_folder(prompts: Path, run: Run, votes: list[str]) -> None:
+    votes += ["l"]
+    run("compare", "prompts.jsonl", "--models", "small,large", "--vote")
+    status, _, err = run("compare", "prompts.jsonl", "--models", "small,large")
+    assert status == 2 and "take another folder" in " ".join(err.replace("│", " ").split())
+    assert run("compare", "prompts.jsonl", "--models", "small,large", "--out", "more")[0] == 0
+
+
+def test_a_judge_s_name_is_no_voter_s(prompts: Path, run: Run) -> None:
+    run("compare", "prompts.jsonl", "--models", "small,large", "--judges", "small")
+    assert run("compare", "comparison", "--vote", "--voter", "small")[0] == 2
+
+
+def test_a_folder_without_a_comparison_is_told(prompts: Path, run: Run) -> None:
+    status, _, err = run("compare", ".")
+    assert status == 2 and "is no comparison" in " ".join(err.replace("│", " ").split())
 
 
 def test_a_model_that_fails_is_counted_and_told(prompts: Path, run: Run) -> None:

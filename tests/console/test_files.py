@@ -13,7 +13,9 @@ HOME = Path(dragoman.__file__).parent / "console"
 VENDOR = HOME / "vendor"
 
 
-@pytest.mark.parametrize("path", ["", "voice", "voice.js", "console.css", "icon.svg", "vendor/preact.mjs"])
+@pytest.mark.parametrize(
+    "path", ["", "voice", "votes", "votes.js", "voice.js", "console.css", "icon.svg", "vendor/preact.mjs"]
+)
 def test_pages_and_what_they_load_are_there(path: str) -> None:
     assert console_pages.read(path) is not None
 
@@ -34,7 +36,7 @@ def test_what_a_file_refers_to_is_there(name: str) -> None:
         assert console_pages.read(path.removeprefix("/console").removeprefix("/")), path
 
 
-@pytest.mark.parametrize("name", ["index.html", "voice.html"])
+@pytest.mark.parametrize("name", ["index.html", "voice.html", "votes.html"])
 def test_a_page_has_no_script_or_style_of_its_own(name: str) -> None:
     text = (HOME / name).read_text()
     assert not re.search(r"<script(?![^>]*\bsrc=)|<style|\bon\w+=|\bstyle=", text)

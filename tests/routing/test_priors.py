@@ -1,9 +1,12 @@
 """What is expected of models of which nothing was learned."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from dragoman.routing.estimate import Query
-from dragoman.routing.priors import UNKNOWN, Priors, family, of, table
+from dragoman.routing.priors import KINDS, UNKNOWN, Priors, family, of, table
+from dragoman.routing.text import normalise
 
 
 @pytest.mark.parametrize(
@@ -47,3 +50,13 @@ def test_the_kind_of_question_is_told_or_guessed(query: Query, kind: str) -> Non
 
 def test_every_prior_is_a_quality() -> None:
     assert all(0 < value < 1 for prior in table() for value in (prior.general, prior.math, prior.code, prior.writing))
+
+
+PIECES = (*"ab 1+$\\-", "solve ", "def ", "poem ", "sql ", "write ", "translate ", "traceback ", "summarise ", "essay ")
+
+
+@given(st.lists(st.sampled_from(PIECES)).map("".join))
+def test_the_quick_look_for_signs_overlooks_nothing(text: str) -> None:
+    plain = normalise(text)
+    found = next((kind for kind, looks in KINDS.items() if looks.search(plain)), "general")
+    assert family(Query(prompt=text)) == found

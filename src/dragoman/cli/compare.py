@@ -1,8 +1,6 @@
 """`dragoman compare`: models side by side on one's own prompts."""
 
 import asyncio
-import itertools
-import random
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,17 +14,24 @@ if TYPE_CHECKING:
     from dragoman import config
     from dragoman.gateway.comparing import Comparison, Prompt
     from dragoman.ledger.row import Row
-    from dragoman.routing.panel import Judged
+    from dragoman.routing.blind import Better
+
+_KEYS: "dict[str, Better]" = {"l": "left", "r": "right", "t": "tie"}
 
 
 def compare(
-    prompts: Annotated[Path, typer.Argument(metavar="PROMPTS.jsonl", help="Lines of {id, prompt}; an outcomes file.")],
+    prompts: Annotated[
+        Path,
+        typer.Argument(metavar="PROMPTS.jsonl", help="Lines of {id, prompt}; or the folder of an earlier comparison."),
+    ],
     *,
     models: Annotated[
         str, typer.Option(metavar="A,B", help="Models or routes. Not needed where the lines have answers.")
     ] = "",
     judges: Annotated[str | None, typer.Option(metavar="J,K", help="Models that judge. Without: no verdict.")] = None,
     vote: Annotated[bool, typer.Option("--vote", help="You judge too, without being told who answered.")] = False,
+    voter: Annotated[str, typer.Option(metavar="NAME", help="What you are called in the report.")] = "you",
+    seed: Annotated[int, typer.Option(help="Of the order and the places in which answers are voted on.")] = 0,
     out: Annotated[Path, typer.Option(metavar="FOLDER", help="For report.html, .json and outcomes.jsonl.")] = Path(
         "comparison"
     ),
@@ -36,23 +41,28 @@ def compare(
     config_file: ConfigFile = None,
 ) -> None:
     """Ask several models the same, and see answers, verdict, price and speed."""
-    from dragoman.cli.compare_report import page, summary
+    from dragoman.gateway.comparison_files import NoComparison, check_free, create, read, report
 
-    read = _prompts(prompts)[:limit]
-    if not read:
-        raise typer.BadParameter(f"{prompts} has no prompts")
-    names = _names(models) or list(dict.fromkeys(each.model for prompt in read for each in prompt.answers))
-    if len(names) < 2:
-        raise typer.BadParameter("two models at least", param_hint="--models")
-    made = asyncio.run(_run(settings(config_file), names, read, _names(judges or ""), parallel))
+    try:
+        if prompts.is_dir():
+            out, made = prompts, read(prompts)
+        else:
+            found = settings(config_file)
+            asked = _prompts(prompts)[:limit]
+            if not asked:
+                raise typer.BadParameter(f"{prompts} has no prompts")
+            names = _names(models) or list(dict.fromkeys(each.model for line in asked for each in line.answers))
+            if len(names) < 2:
+                raise typer.BadParameter("two models at least", param_hint="--models")
+            check_free(out)
+            made = asyncio.run(_run(found, names, asked, _names(judges or ""), parallel))
+            made.seed = seed
+            create(out, made, found.state.path)
+    except NoComparison as error:
+        raise typer.BadParameter(str(error)) from None
     if vote:
-        made.verdicts += _votes(made, random.Random())  # noqa: S311 - which answer is shown first
-        made.judges.append("you")
-    told = summary(made)
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "report.json").write_bytes(msgspec.json.format(msgspec.json.encode(told)))
-    (out / "report.html").write_text(page(made, told))
-    (out / "outcomes.jsonl").write_bytes(b"".join(msgspec.json.encode(line) + b"\n" for line in made.outcomes()))
+        _vote(out, made, voter)
+    told = report(out, read(out))
     if as_json:
         print_json(told)
     else:
@@ -107,22 +117,22 @@ async def _run(
         await gateway.close()
 
 
-def _votes(made: "Comparison", chance: random.Random) -> "list[Judged]":
-    """Asks whoever sits at the terminal, answers in random order and without names."""
-    from dragoman.routing.panel import Judged
+def _vote(folder: Path, made: "Comparison", voter: str) -> None:
+    """Asks whoever sits at the terminal: two answers side by side, without names."""
+    from dragoman.gateway.comparison_files import vote
 
-    found: list[Judged] = []
-    for prompt in made.prompts:
-        pair = [each for each in made.answers if each.prompt == prompt.id and not each.error]
-        chance.shuffle(pair)
-        for one, other in itertools.pairwise(pair):
-            typer.echo(f"\n=== {prompt.prompt}\n\n--- 1\n{one.text}\n\n--- 2\n{other.text}\n")
-            said = typer.prompt("Better: 1, 2, t for a tie, or q to stop", type=str).strip().lower()
-            if said.startswith("q"):
-                return found
-            score = {"1": 1.0, "2": 0.0}.get(said, 0.5)
-            found.append(Judged(prompt=prompt.id, judge="you", one=one.model, other=other.model, score=score))
-    return found
+    if voter in made.judges:
+        raise typer.BadParameter(f"{voter} is one of the judges: take another name", param_hint="--voter")
+    pairs, voted = made.ballot(voter)
+    for number, pair in enumerate(pairs):
+        if number in voted:
+            continue
+        typer.echo(f"\n=== {number + 1} of {len(pairs)}: {made.asked(pair.prompt)}\n")
+        print_table(["left", "right"], [[made.text(pair.prompt, model) for model in (pair.left, pair.right)]])
+        better = _KEYS.get(typer.prompt("Better: l(eft), r(ight), t(ie), or q to stop", type=str).strip().lower()[:1])
+        if better is None:
+            return
+        vote(folder, pair.voted(voter, better))
 
 
 def _print(told: dict[str, Any], folder: Path) -> None:
@@ -146,5 +156,7 @@ def _print(told: dict[str, Any], folder: Path) -> None:
     typer.echo(told["verdict"])
     for judge in told["judges"]:
         views = ", ".join(f"{model} {score:.2f}" for model, score in judge["scores"].items())
-        typer.echo(f"- {judge['judge']}: {views}; swayed by the order in {judge['swayed']:.0%}")
+        how = f"{judge['comparisons']} votes" if judge["person"] else f"swayed by the order in {judge['swayed']:.0%}"
+        typer.echo(f"- {judge['judge']}: {views}; {how}")
     typer.echo(f"{folder / 'report.html'} has the answers; {folder / 'outcomes.jsonl'} is for `dragoman router train`")
+    typer.echo(f"Blind votes: `dragoman compare {folder} --vote`, or /console/votes of a gateway on this state")

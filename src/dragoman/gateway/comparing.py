@@ -11,6 +11,7 @@ from dragoman.canon import Message, Request, Text
 from dragoman.catalog.prices import PICO
 from dragoman.gateway.inside import Inside, Words
 from dragoman.ledger.row import Row
+from dragoman.routing.blind import Pair, ballot, last_votes
 from dragoman.routing.panel import Judged, judged, question, scores, verdict
 
 if TYPE_CHECKING:
@@ -60,14 +61,38 @@ class Comparison(Struct, kw_only=True):
     judges: list[str] = field(default_factory=list)
     verdicts: list[Judged] = field(default_factory=list)
     judging_usd: float = 0.0
+    votes: list[Judged] = field(default_factory=list)  # people's, without names in sight
+    seed: int = 0  # of the votes' order and places
+
+    def said(self) -> list[Judged]:
+        """What models and people said; of a person's votes on the same two answers, the last."""
+        return [*self.verdicts, *last_votes(self.votes)]
+
+    def ballot(self, voter: str) -> tuple[list[Pair], set[int]]:
+        """What `voter` is shown, and the numbers of those pairs on which they have voted."""
+        texts: dict[str, list[str]] = {}
+        for each in self.answers:
+            if not each.error:
+                texts.setdefault(each.prompt, []).append(each.model)
+        pairs = ballot(texts, self.seed, voter)
+        own = [each for each in self.votes if each.judge == voter]
+        return pairs, {number for number, pair in enumerate(pairs) if any(map(pair.same, own))}
+
+    def text(self, prompt: str, model: str) -> str:
+        """The model's answer to the prompt of that id."""
+        return next(each.text for each in self.answers if (each.prompt, each.model) == (prompt, model))
+
+    def asked(self, prompt: str) -> str:
+        """The prompt of that id."""
+        return next(each.prompt for each in self.prompts if each.id == prompt)
 
     def of(self, model: str) -> list[Answered]:
         """The model's answers."""
         return [each for each in self.answers if each.model == model]
 
     def outcomes(self) -> list[dict[str, object]]:
-        """For `dragoman router train`: quality is the panel's score. Without a verdict, an answer has none."""
-        found = scores(self.verdicts)
+        """For `dragoman router train`: quality is the score by judges and people. What nobody judged has none."""
+        found = scores(self.said())
         lines: list[dict[str, object]] = []
         for prompt in self.prompts:
             outcomes: dict[str, dict[str, object]] = {}

@@ -152,14 +152,17 @@ class Router:
         novelty, estimates, said_notes = self._estimates(name, predictor, query, board)
         down: dict[str, str] = {}
         paces: list[Pace] = []
+        pace_of, drifted = self.latency.pace, self._paces.drifted if self._paces.alarmed else None
         for option in selection.options:
-            state = health(option.target) if option.ruled is None else WELL
-            if state.down is not None:
-                down[option.name] = state.down
-            pace = self.latency.pace(option.target, now)
-            if how := self._paces.drifted(option.target, pace.measured or pace.whole_ms is not None):
-                said_notes.append(f"{option.name}'s times go by their prior: {option.target} is {how}")
-            paces.append(pace if state is WELL else loaded(pace, state.busy, state.wait_ms))
+            target = option.target
+            pace = pace_of(target, now)
+            if drifted is not None and (how := drifted(target, pace.measured or pace.whole_ms is not None)):
+                said_notes.append(f"{option.name}'s times go by their prior: {target} is {how}")
+            if option.ruled is None and (state := health(target)) is not WELL:
+                if state.down is not None:
+                    down[option.name] = state.down
+                pace = loaded(pace, state.busy, state.wait_ms)
+            paces.append(pace)
         named = limits.session or session
         key = f"{owner or ''}/{name}/{named or needs.thread}"
         pacer = self._pacers.get(name)
@@ -204,7 +207,8 @@ class Router:
     ) -> tuple[float, list[Estimate], list[str]]:
         """Novelty, what is expected of each candidate, and what a reader of the record should know of that."""
         found = predictor.predict(query, board.known_as)
-        estimates = [found.candidates.get(each, UNKNOWN) for each in board.known_as]
+        known = found.candidates.get
+        estimates = [known(each, UNKNOWN) for each in board.known_as]
         watch = self._watches.get(name)
         if watch is None or predictor is self._priors:
             return found.novelty, estimates, []

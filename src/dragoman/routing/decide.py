@@ -170,17 +170,19 @@ def decide(case: Case) -> Decision:
         return Decision(order=[], utilities=utilities, reason="none", propensity=0.0)
 
     scale = scale_of(case, views)
+    for_quality, for_cost, for_ttft, for_total = scale.quality, scale.cost, scale.ttft, scale.total
+    cost_unit, ttft_unit, total_unit, dearest = scale.cost_unit, scale.ttft_unit, scale.total_unit, scale.dearest
     held = case.held.model if case.held is not None else None
     plain_best: tuple[float, float, float, str] | None = None
     ranked = []
     for i, view in views.items():
         quality, name = estimates[i].quality, options[i].name
-        cost = scale.dearest if view.cost is None else view.cost
+        cost = dearest if view.cost is None else view.cost
         utility = (
-            scale.quality * quality
-            - scale.cost * cost / scale.cost_unit
-            - scale.ttft * view.ttft / scale.ttft_unit
-            - scale.total * view.total / scale.total_unit
+            for_quality * quality
+            - for_cost * cost / cost_unit
+            - for_ttft * view.ttft / ttft_unit
+            - for_total * view.total / total_unit
         )
         if held is not None:
             plain = (-utility, -quality, cost, name)

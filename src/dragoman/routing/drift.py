@@ -104,6 +104,11 @@ class PaceWatch:
         self._drifted[target] = "slower than measured" if trend > 0 else "faster than measured"
         return True
 
+    @property
+    def alarmed(self) -> bool:
+        """Whether any target has drifted."""
+        return bool(self._drifted)
+
     def drifted(self, target: str, measured: bool) -> str | None:
         """How `target` drifted, where it is not `measured` anew."""
         if measured:

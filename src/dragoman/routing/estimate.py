@@ -14,7 +14,7 @@ class Query(Struct, frozen=True, kw_only=True):
     category: str | None = None
 
 
-class Estimate(Struct, frozen=True):
+class Estimate(Struct, frozen=True, gc=False):
     """What a model is expected to do with a query. quality 0..1, with its standard error; output_tokens expected."""
 
     quality: float

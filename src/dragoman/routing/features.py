@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
+
 from dragoman.routing.lexicon import Lexicon
 from dragoman.routing.text import normalise, words
 
@@ -50,15 +52,13 @@ class Reading(NamedTuple):
 
 def read(prompt: str, lexicon: Lexicon) -> Reading:
     """All of them, in one go."""
-    import numpy as np
-
     normal = normalise(prompt)
     seen = normal if len(normal) <= HEAD + TAIL else f"{normal[:HEAD]} {normal[-TAIL:]}"
     found = words(seen)
     numbers = np.array(lexicon.numbers(found) or [0], np.uint32)  # uint32 wraps around: that is what mixes the bits
-    mixed = numbers * np.uint32(0x9E3779B1)
-    pairs = (mixed[:-1] ^ (numbers[1:] * np.uint32(0x85EBCA6B))) * np.uint32(0x2545F491)
-    buckets = np.concatenate((mixed, pairs)) >> np.uint32(32 - BITS)
+    mixed = numbers * 0x9E3779B1
+    pairs = (mixed[:-1] ^ (numbers[1:] * 0x85EBCA6B)) * 0x2545F491
+    buckets = np.concatenate((mixed, pairs)) >> 32 - BITS
     total = np.ones(len(numbers), np.float32) @ lexicon.table.take(numbers, 0, mode="clip")  # faster than a sum
     length = float(total @ total) ** 0.5
     return Reading(_form(normal, seen), total / length if length else total, buckets)

@@ -22,7 +22,7 @@ _RESCALE = 2.0**40  # weights are brought back to 1 beyond that
 _MOST_TARGETS = 4096
 
 
-class Pace(Struct, frozen=True, array_like=True):
+class Pace(Struct, frozen=True, array_like=True, gc=False):
     """What is expected of a target: ms until the first content, tokens a second after that, tokens in an answer.
 
     `late` is the first content's time in the slower quarter of cases, `slow` the speed in it; hard limits go by them,

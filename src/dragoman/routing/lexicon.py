@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
 import msgspec
+import numpy as np
 from msgspec import Struct
 
 from dragoman.routing import artifact
@@ -27,8 +28,6 @@ class Lexicon:
     no vector, but a number by which they can still be told apart."""
 
     def __init__(self, file: artifact.File) -> None:
-        import numpy as np
-
         about = msgspec.json.decode(file.about, type=_About)
 
         self.name = file.name

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
+import numpy as np
 from msgspec import Struct
 
 from dragoman.routing import artifact, features, lexicon
@@ -71,8 +72,6 @@ class Trained:
     """The predictor in an artifact. Models that it does not know are left to `otherwise`."""
 
     def __init__(self, file: artifact.File, words: lexicon.Lexicon, otherwise: Predictor | None = None) -> None:
-        import numpy as np
-
         try:
             self.about = msgspec.json.decode(file.about, type=About)
         except msgspec.MsgspecError as error:
@@ -88,10 +87,10 @@ class Trained:
             name: array if array.dtype == np.int8 else array.astype("f4") for name, array in file.arrays.items()
         }
         get = self._arrays.__getitem__
-        self._middle = get("middle") * get("scale")
-        self._waves = np.float32((2 / len(get("phase"))) ** 0.5)
-        self._centres = np.ascontiguousarray(get("centres").T) * np.float32(-2)
-        self._centre_lengths = (get("centres") ** 2).sum(1)
+        self._waves = len(get("phase"))
+        self._first, self._first_offset = self._first_layer()
+        self._scale, self._middle = (each[len(features.FORM) :] for each in (get("scale"), get("middle")))
+        self._middle = self._middle * self._scale
         self._usual, self._far = get("usual").tolist()
         self._heads: dict[tuple[str, bool, tuple[str, ...]], _Heads] = {}
         self._words: dict[str, NDArray[Any]] = {}
@@ -103,15 +102,12 @@ class Trained:
 
     def predict(self, query: Query, models: Sequence[str]) -> Estimates:
         """Pure: the same query gives the same estimates."""
-        import numpy as np
-
         reading = features.read(query.prompt, self._lexicon)
-        arrays = self._arrays
         raw = np.concatenate((np.array(reading.form, np.float32), reading.meaning))
-        dense = raw * arrays["scale"] - self._middle
-        waves = np.cos(dense @ arrays["kernel"] + arrays["phase"]) * self._waves
-        phi = np.concatenate((waves, dense * DENSE_SCALE))
-        task, told, novelty = self._place(query, self._strangeness(dense[len(features.FORM) :]))
+        first = raw @ self._first + self._first_offset
+        phi = np.concatenate((np.cos(first[: self._waves]), raw))
+        nearest = float(np.minimum.reduce(first[self._waves :]))
+        task, told, novelty = self._place(query, self._strangeness(reading.meaning, nearest))
         heads = self._chosen(task, told >= 0, tuple(models))
         count = len(heads.names)
         found = phi @ heads.meaning + heads.offset
@@ -122,27 +118,52 @@ class Trained:
             quality = found[count:].tolist()
         else:
             if len(task.categories) > 1:
-                found[: 3 * count] += guess(found[3 * count :]) @ heads.effects
+                found[: 3 * count] += expected(found[3 * count :], heads.effects)
             quality = (found[count : 2 * count] + novelty * found[2 * count : 3 * count]).tolist()
             if count > 1:
                 quality = _cautious(quality, heads.best, CAUTION + MORE_CAUTION * novelty)
-        quality = [min(1.0, max(0.0, one)) for one in quality]
-        spread = heads.spread * (1 + 2 * novelty)
-        tokens: Sequence[float | None] = [None] * count
-        if heads.lengths is not None:
+        quality = [0.0 if one < 0.0 else 1.0 if one > 1.0 else one for one in quality]
+        spread = (heads.spread * (1 + 2 * novelty)).tolist()
+        if heads.lengths is None:
+            made = map(Estimate, quality, spread)
+        else:
             lengths = np.exp(np.minimum(found[:count], 12.0)).tolist()
-            tokens = [many if sure else None for many, sure in zip(lengths, heads.lengths, strict=True)]
-        candidates = dict(zip(heads.names, map(Estimate, quality, spread.tolist(), tokens), strict=True))
+            if not all(heads.lengths):
+                lengths = [many if sure else None for many, sure in zip(lengths, heads.lengths, strict=True)]
+            made = map(Estimate, quality, spread, lengths)
+        candidates = dict(zip(heads.names, made, strict=True))
         return self._whole(query, models, Estimates(novelty, candidates))
 
     def _whole(self, query: Query, models: Sequence[str], found: Estimates) -> Estimates:
         """With what is left to `otherwise`, in the order asked for."""
+        if len(found.candidates) == len(models):
+            return found
         missing = [model for model in models if model not in found.candidates]
         if not missing or self._otherwise is None:
             return found
         other = self._otherwise.predict(query, missing).candidates
         both = found.candidates | other
         return Estimates(found.novelty, {model: both[model] for model in models if model in both})
+
+    def _first_layer(self) -> "tuple[NDArray[Any], NDArray[Any]]":
+        """What form and meaning are multiplied with first, and what is added then: it gives the phases of the random
+        features, and the squared distances to the centres but for a part that all of them share."""
+        get, form = self._arrays.__getitem__, len(features.FORM)
+        scale, middle = get("scale")[:, None], get("middle") * get("scale")
+        away = np.zeros((len(middle), len(get("centres"))), np.float32)
+        away[form:] = -2 * get("centres").T
+        both = np.concatenate((get("kernel"), away), axis=1)
+        offset = np.concatenate((get("phase"), (get("centres") ** 2).sum(1)))
+        return np.ascontiguousarray(scale * both), offset - middle @ both
+
+    def _folded(self, heads: "NDArray[Any]") -> "tuple[NDArray[Any], NDArray[Any]]":
+        """`heads` over `predict`'s waves and plain numbers, and an offset. They were learned over scaled ones."""
+        scale = self._arrays["scale"] * np.float32(DENSE_SCALE)
+        waves, dense = heads[: self._waves], heads[self._waves :]
+        return (
+            np.concatenate((waves * np.float32((2 / self._waves) ** 0.5), dense * scale[:, None])),
+            -(self._arrays["middle"] * scale) @ dense,
+        )
 
     def _place(self, query: Query, strangeness: float) -> tuple[Task, int, float]:
         """The task whose heads answer, the number of the query's category (-1: none of the task's), and its novelty."""
@@ -157,16 +178,15 @@ class Trained:
             return task, task.categories.index(query.category), 0.3 * strangeness
         return task, -1, max(strangeness, 0.9)
 
-    def _strangeness(self, meaning: "NDArray[Any]") -> float:
-        """0 among the training data, 1 far from all of it."""
-        nearest = float((meaning @ self._centres + self._centre_lengths).min() + meaning @ meaning)
-        beyond = max(0.0, nearest) ** 0.5 - self._usual
+    def _strangeness(self, meaning: "NDArray[Any]", nearest: float) -> float:
+        """0 among the training data, 1 far from all of it. `nearest`: the squared distance to the nearest centre, but
+        for the squared length of `meaning`."""
+        scaled = meaning * self._scale - self._middle
+        beyond = max(0.0, nearest + float(scaled @ scaled)) ** 0.5 - self._usual
         return float(min(1.0, max(0.0, beyond / (4 * (self._far - self._usual) + 1e-9))))
 
     def _said(self, buckets: "NDArray[Any]", words: "NDArray[Any]", mix: "NDArray[Any]") -> "NDArray[Any]":
         """What words and pairs say."""
-        import numpy as np
-
         total = np.ones(len(buckets), np.float32) @ words.take(buckets, 0)  # faster than a sum
         total *= float(total[-1] + 1e-12) ** -0.5
         return np.asarray(total[:-1] @ mix)
@@ -183,8 +203,6 @@ class Trained:
 
     def _fold(self, task: Task, told: bool, models: tuple[str, ...]) -> _Heads:
         """Weights and heads made one: only what depends on the query is left."""
-        import numpy as np
-
         names = [model for model in dict.fromkeys(models) if model in task.models]
         at = [task.models.index(name) for name in names]
         total, key, get = len(task.models), task.key, self._arrays.__getitem__
@@ -212,10 +230,11 @@ class Trained:
             length_effects = get(f"{key}.tokens.effects")[:, at]
         meaning, offset = voiced(get(f"{key}.meaning"), 0), voiced(get(f"{key}.offset"), 0)
         offset[: len(at)] += get(f"{key}.base")[at]
+        both, more = self._folded(np.concatenate((np.broadcast_to(length, (len(meaning), len(at))), meaning), axis=1))
         return _Heads(
             names=names,
-            meaning=np.concatenate((np.broadcast_to(length, (len(meaning), len(at))), meaning), axis=1),
-            offset=np.concatenate((length_offset, offset)),
+            meaning=both,
+            offset=np.concatenate((length_offset, offset)) + more,
             words=self._weighed(key) if task.words else None,
             mix=np.ascontiguousarray(voiced(get(f"{key}.mix"), 1)) if task.words else none,
             effects=np.concatenate((length_effects if told else length_effects[:-1], *effect), axis=1),
@@ -226,8 +245,6 @@ class Trained:
 
     def _weighed(self, key: str) -> "NDArray[Any]":
         """A task's table of words, each row times the bucket's weight; in the last column that weight's square."""
-        import numpy as np
-
         if key not in self._words:
             rarity = self._arrays["rarity"][:, None]
             table = self._arrays[f"{key}.words"] * rarity
@@ -254,10 +271,14 @@ def _cautious(quality: list[float], best: int, margin: float) -> list[float]:
 
 def guess(scores: "NDArray[Any]") -> "NDArray[Any]":
     """How likely each category is, by the scores of a regression on 0 and 1."""
-    import numpy as np
-
     above = np.exp(SHARPNESS * (scores - scores.max(axis=-1, keepdims=True)))
     return np.asarray(above / above.sum(axis=-1, keepdims=True))
+
+
+def expected(scores: "NDArray[Any]", effects: "NDArray[Any]") -> "NDArray[Any]":
+    """The mean of the categories' effects, each as likely as `guess` has it; of one query, and faster."""
+    above = np.exp((scores - np.maximum.reduce(scores)) * np.float32(SHARPNESS))
+    return np.asarray(above @ effects / np.add.reduce(above))
 
 
 def load(path: Path, otherwise: Predictor | None = None) -> Trained:

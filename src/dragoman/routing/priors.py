@@ -21,15 +21,37 @@ _LOOKED_AT = 2000  # characters of a prompt
 DECLARED_SE = 0.1
 TABLE_SE = 0.15
 _VERSION = re.compile(r"(?<=\d)-(?=\d(?!\d))|(?<=\d)p(?=\d)")  # claude-opus-4-5, glm-5p2
-_CODE = re.compile(
-    r"```|\bdef |\bclass |\bimport |\bfunction\b|\bpython\b|\bjavascript\b|\bsql\b|\bregex\b|\bcompile|\btraceback"
-)
-_MATH = re.compile(
-    r"\\frac|\\sqrt|\$[^$]+\$|\bsolve\b|\bintegral\b|\bequation\b|\bprove\b|\bprobability\b|\d\s*[-+*/^=]\s*\d"
-)
-_WRITING = re.compile(
-    r"^(?:write|draft|compose|rewrite|summarise|summarize|translate)\b|\bpoem\b|\bstory\b|\bessay\b|\bemail\b"
-)
+KINDS = {
+    "code": re.compile(
+        r"```|\bdef |\bclass |\bimport |\bfunction\b|\bpython\b|\bjavascript\b|\bsql\b|\bregex\b|\bcompile"
+        r"|\btraceback"
+    ),
+    "math": re.compile(
+        r"\\frac|\\sqrt|\$[^$]+\$|\bsolve\b|\bintegral\b|\bequation\b|\bprove\b|\bprobability\b|\d\s*[-+*/^=]\s*\d"
+    ),
+    "writing": re.compile(
+        r"^(?:write|draft|compose|rewrite|summarise|summarize|translate)\b|\bpoem\b|\bstory\b|\bessay\b|\bemail\b"
+    ),
+}
+"""What a question of each kind looks like, once normalised."""
+# The expressions are slow beside these: they are asked only where one of these is there.
+_SIGNS = {
+    "code": (
+        "```",
+        "def ",
+        "class ",
+        "import ",
+        "function",
+        "python",
+        "javascript",
+        "sql",
+        "regex",
+        "compile",
+        "trace",
+    ),
+    "math": ("\\", "$", "solve", "integral", "equation", "prove", "probability", *"-+*/^="),
+    "writing": ("wri", "draft", "compose", "summari", "translate", "poem", "story", "essay", "email"),
+}
 _TAGS = {
     "code": ("code", "coding", "programming", "mbpp", "humaneval", "crux"),
     "math": ("math", "maths", "gsm8k", "physics", "engineering", "chemistry"),
@@ -75,8 +97,9 @@ def family(query: Query) -> str:
         if any(tag in told for tag in tags):
             return kind
     text = normalise(query.prompt[:_LOOKED_AT])
-    for kind, looks in (("code", _CODE), ("math", _MATH), ("writing", _WRITING)):
-        if looks.search(text):
+    there = text.__contains__
+    for kind, looks in KINDS.items():
+        if any(map(there, _SIGNS[kind])) and looks.search(text):
             return kind
     return "general"
 

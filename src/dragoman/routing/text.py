@@ -53,13 +53,6 @@ _CLOSINGS = ("thank", "thx", "please", "cheers", "appreciate")
 _LAST = 120  # characters in which thanks are looked for
 _WORD = re.compile(r"[^\W\d_]+|\d+|[^\w\s]|_+")
 _PLAIN_WORD = re.compile(r"[a-z]+|[0-9]+|_+|[^\sa-z0-9_]")  # the same, faster, where all is ASCII
-# The two long expressions are slow beside these; they are asked only where one of these is there.
-_OPENINGS = (
-    *("hi", "hello", "hey", "greetings", "good ", "please", "kindly", "pls", "plz"),
-    *("can you", "could you", "would you", "will you", "i ", "i'd "),
-)
-_CLOSINGS = ("thank", "thx", "please", "cheers", "appreciate")
-_LAST = 120  # characters in which thanks are looked for
 
 
 def normalise(prompt: str) -> str:

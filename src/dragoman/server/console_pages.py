@@ -8,7 +8,7 @@ from functools import cache
 from importlib.resources import files
 
 HOME = "/console"
-_PAGES = {"": "index.html", "voice": "voice.html"}  # by what stands in the address
+_PAGES = {"": "index.html", "voice": "voice.html", "votes": "votes.html"}  # by what stands in the address
 _TYPES = {
     "html": "text/html; charset=utf-8",
     "css": "text/css; charset=utf-8",

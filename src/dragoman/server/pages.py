@@ -18,7 +18,7 @@ from dragoman.dialects.fields import Malformed, decode
 from dragoman.dialects.ollama import models as ollama
 from dragoman.dialects.openai_responses import stored
 from dragoman.gateway import Gateway
-from dragoman.server import console_pages, decision_pages, listings
+from dragoman.server import comparison_pages, console_pages, decision_pages, listings
 from dragoman.server.account_pages import STATES, AccountPages
 from dragoman.server.browsers import LOCAL
 from dragoman.server.metrics import Metrics
@@ -95,6 +95,7 @@ class Pages:
             ("POST", "/api/show"): self._show,
             ("GET", "/dragoman/v1/usage"): self._usage,
             ("GET", "/dragoman/v1/accounts"): self._accounts,
+            ("GET", "/dragoman/v1/comparisons"): self._comparisons,
             ("GET", "/dragoman/v1/decisions"): self._decisions,
             ("POST", "/dragoman/v1/explain"): self._explain,
             ("POST", "/dragoman/v1/feedback"): self._feedback,
@@ -121,6 +122,8 @@ class Pages:
             ("GET", "/v1beta/models/", self._gemini_model),
             ("GET", "/v1alpha/models/", self._gemini_model),
             ("GET", "/v1beta1/models/", self._gemini_model),
+            ("GET", "/dragoman/v1/comparisons/", self._comparison),
+            ("POST", "/dragoman/v1/comparisons/", self._vote),
             ("GET", "/dragoman/v1/decisions/", self._decision),
             ("GET", "/dragoman/v1/accounts/", self._account),
             ("POST", "/dragoman/v1/accounts/", self._operate),
@@ -337,6 +340,19 @@ class Pages:
         return Page(
             await decision_pages.feedback(serving.router, serving.settings.state, ask.body, principal, everything)
         )
+
+    async def _comparisons(self, ask: Ask) -> Page:
+        await self._admin(ask)
+        return Page(await comparison_pages.every(self._gateway.serving.settings.state.path))
+
+    async def _comparison(self, ask: Ask) -> Page:
+        await self._admin(ask)
+        voter = ask.query.get("voter", [""])[0]
+        return Page(await comparison_pages.pair(self._gateway.serving.settings.state.path, ask.rest, voter))
+
+    async def _vote(self, ask: Ask) -> Page:
+        await self._admin(ask)
+        return Page(await comparison_pages.cast(self._gateway.serving.settings.state.path, ask.rest, ask.body))
 
     async def _console(self, ask: Ask) -> Page:
         found = console_pages.read(ask.rest)

@@ -22,7 +22,9 @@ pre{white-space:pre-wrap;overflow-wrap:anywhere;font:13px/1.45 ui-monospace,mono
 
 def summary(made: Comparison) -> dict[str, Any]:
     """The comparison in numbers; `verdict` is a sentence."""
-    found = standings(made.verdicts)
+    said = made.said()
+    found = standings(said)
+    people = {each.judge for each in made.votes}
     by_model = {each.model: each for each in found}
     best = winner(found)
     if not found:
@@ -48,10 +50,10 @@ def summary(made: Comparison) -> dict[str, Any]:
         "models": models,
         "winner": best,
         "verdict": verdict,
-        "judges": [msgspec.to_builtins(each) for each in splits(made.verdicts)] if made.verdicts else [],
+        "judges": [msgspec.to_builtins(each) | {"person": each.judge in people} for each in splits(said)],
         "judging_usd": made.judging_usd,
         "answers": [msgspec.to_builtins(each) for each in made.answers],
-        "verdicts": [msgspec.to_builtins(each) for each in made.verdicts],
+        "verdicts": [msgspec.to_builtins(each) for each in said],
     }
 
 
@@ -99,15 +101,17 @@ def page(made: Comparison, told: dict[str, Any]) -> str:
     ]
     judges = [
         (
-            escape(each["judge"]),
+            escape(each["judge"]) + (" (a person, blind)" if each["person"] else ""),
             *(f"{each['scores'].get(name, 0):.2f}" for name in made.models),
-            f"{each['swayed']:.0%}",
+            "" if each["person"] else f"{each['swayed']:.0%}",
+            str(each["comparisons"]),
         )
         for each in told["judges"]
     ]
     split = ""
     if judges:
-        split = "<h2>Judges</h2>" + _table(("judge", *map(escape, made.models), "swayed by order"), judges)
+        columns = ("reviewer", *map(escape, made.models), "swayed by order", "pairs")
+        split = "<h2>Reviewers</h2>" + _table(columns, judges)
     return (
         f"<!doctype html><html lang='en'><meta charset='utf-8'><title>Comparison</title><style>{_STYLE}</style>"
         f"<h1>{escape(' · '.join(made.models))}</h1><p>{len(made.prompts)} prompts. {escape(told['verdict'])}</p>"
@@ -141,7 +145,7 @@ def _answers(made: Comparison, prompt_id: str, prompt: str) -> str:
             columns += f"<div><b>{escape(each.model)}</b> <small>{escape(each.target or '')}</small>{text}</div>"
     said = "; ".join(
         f"{each.judge}: {each.one} {each.score:g}, {each.other} {1 - each.score:g}{' (swayed)' if each.swayed else ''}"
-        for each in made.verdicts
+        for each in made.said()
         if each.prompt == prompt_id
     )
     return (
