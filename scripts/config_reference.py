@@ -27,8 +27,8 @@ there; without any, accounts are found in the environment (see [Providers](provi
 - Unknown keys are errors. Every error names file, key path and mend:
   `dragoman.toml: accounts[1].max_in_flight: expected a whole number above 0, got "many"`.
 - A change of the file, or SIGHUP, reloads it within a second. No request is dropped; a bad new file is refused, and
-  the old one stays in force. What a reload does not change: `host`, `port`, `workers`, TLS, `proxy`, `ca_file`, and
-  the state directory.
+  the old one stays in force. What a reload does not change: `host`, `port`, `workers`, TLS, `proxy`, `ca_file`, the
+  state directory, and telemetry.
 - `dragoman check` reads the file as `serve` would, and prints what it comes to, secrets masked.
 
 Keys marked *not yet* are read and checked, so that a file can be written for them, but nothing follows from them today.
@@ -88,6 +88,10 @@ SECTIONS: dict[str, tuple[type[msgspec.Struct], str]] = {  # heading: the type o
     "constraints": (config.Constraints, "Of a route."),
     "shadow": (config.Shadow, "Of a route; see [Routing](routing.md#shadow-calls)."),
     "[voice]": (config.Voice, "Realtime sessions."),
+    "[telemetry]": (
+        config.Telemetry,
+        "[OpenTelemetry](telemetry.md). What is not said here, the usual `OTEL_…` variables say.",
+    ),
 }
 MEANING = {
     "Server.host": 'Where to listen. Anything but loopback needs `access.mode = "keys"`, or `--insecure-open`',
@@ -226,6 +230,14 @@ MEANING = {
     "Voice.paid_speculations": "Answers that a session may begin before a turn is over, and then not need, where the "
     "model costs money; those that cost nothing are not counted",
     "Voice.ice_servers": "STUN servers (`stun:host:port`) by which calls over WebRTC learn their public address",
+    "Telemetry.enabled": "Without it: where `endpoint` or `OTEL_EXPORTER_OTLP_ENDPOINT` says where to; `true`: the "
+    "start fails where it can't be",
+    "Telemetry.endpoint": "The collector's base URL, for OTLP over HTTP: `/v1/traces` is added",
+    "Telemetry.headers": "Sent to it",
+    "Telemetry.metrics": "Send metrics too",
+    "Telemetry.sample": "The share of traces that are recorded, of those that begin here; one that a client began is "
+    "recorded where the client's is",
+    "Telemetry.propagate": "Whether providers are told which span asks them",
     "Quirks.max_tokens_field": "openai-chat: the field that limits the output",
     "Quirks.developer_role": "openai-chat: knows the role `developer`; else such messages go as `system`",
     "Quirks.stream_usage": "openai-chat: understands `stream_options.include_usage`",

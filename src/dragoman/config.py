@@ -249,6 +249,18 @@ class Voice(Struct, forbid_unknown_fields=True, kw_only=True):
     paid_speculations: Annotated[int, Meta(ge=0)] = 0  # answers a session may begin in vain with a model that costs
 
 
+class Telemetry(Struct, forbid_unknown_fields=True, kw_only=True):
+    """OpenTelemetry. What is not said here, the usual `OTEL_…` variables say. `enabled` None: where one of them names
+    an endpoint. `sample`: the share of traces that are recorded, of those that begin here."""
+
+    enabled: bool | None = None
+    endpoint: str | None = None
+    headers: dict[str, Secret] = field(default_factory=dict)
+    metrics: bool = False
+    sample: Share | None = None
+    propagate: bool = True
+
+
 class Config(Struct, forbid_unknown_fields=True, kw_only=True):
     server: Server = field(default_factory=Server)
     state: State = field(default_factory=State)
@@ -258,6 +270,7 @@ class Config(Struct, forbid_unknown_fields=True, kw_only=True):
     models: list[Model] = field(default_factory=list)
     routes: list[Route] = field(default_factory=list)
     voice: Voice = field(default_factory=Voice)
+    telemetry: Telemetry = field(default_factory=Telemetry)
 
 
 def load(path: Path, environ: Mapping[str, str] = os.environ) -> Config:

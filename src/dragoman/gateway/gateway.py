@@ -39,6 +39,8 @@ from dragoman.ledger.glance import Glance
 from dragoman.ledger.journal import Journal, JournalError
 from dragoman.ledger.responses import Responses
 from dragoman.ledger.row import Row
+from dragoman.telemetry import Telemetry
+from dragoman.telemetry.trace import Trace
 from dragoman.wire.burst import Burst
 from dragoman.wire.client import Client
 
@@ -57,6 +59,7 @@ class Gateway:
         keys: KeyBook,
         observe: Callable[[Row], None],
         burst: Burst | None = None,
+        telemetry: Telemetry | None = None,
     ) -> None:
         """`settings`: the config; what was changed of accounts at run time is laid over it. Raises `ConfigError`.
         `burst`: what makes the writes to the clients: the journal's rows are written ahead of them."""
@@ -78,6 +81,7 @@ class Gateway:
         self.hosted: dict[str, Hosted] = {}  # what the process answers by itself, see `relay`
         self._journal = journal
         self._observe = observe
+        self.telemetry = telemetry
         self._burst = burst or Burst()
         self._burst.before = self._write_journal
 
@@ -105,6 +109,8 @@ class Gateway:
     async def answer(self, call: Call, out: Out) -> None:
         """Answers `call` on `out`, whatever happens; one row in the ledger, whatever happened."""
         story = Story(call, out, self.write_story)
+        if self.telemetry is not None:
+            story.trace = self.telemetry.begin(call.headers, call.op, inside=call.request is not None)
         try:
             if (
                 self.counting is None
@@ -209,6 +215,8 @@ class Gateway:
             await self.shared.close()
         await self.client.close()
         self._burst.flush()
+        if self.telemetry is not None:
+            await self.telemetry.close()
         self._journal.close()
         self.keys.close()
         self.responses.close()
@@ -263,11 +271,15 @@ class Gateway:
             return _unauthorized(key)
         return None
 
-    def write_row(self, row: Row, usage: Usage | None, principal: Principal | None, reserved: int = 0) -> None:
+    def write_row(
+        self, row: Row, usage: Usage | None, principal: Principal | None, reserved: int = 0, trace: Trace | None = None
+    ) -> None:
         """Books a turn of a session; the row is in the journal when this returns, for the client's socket waits for no
         burst."""
         if usage is not None and row.target is not None and row.cost is None:
             row.cost = self.serving.pool.cost(row.target, usage)
+        if trace is not None and self.telemetry is not None:
+            self.telemetry.end(trace, row)
         self._write(row, principal, reserved)
         self._burst.flush()
 
@@ -291,6 +303,9 @@ class Gateway:
         if errand is not None:
             row.tags = {**row.tags, **errand.tags}
             errand.row = row
+        if story.trace is not None and self.telemetry is not None:
+            story.trace.model = story.version
+            self.telemetry.end(story.trace, row)
         router = self.serving.router
         if story.choice is not None:
             row.record = router.record(story.choice, row, story.attempts)
@@ -319,6 +334,8 @@ class Gateway:
             self._journal.flush()
         except JournalError as error:
             log.critical("requests could not be booked: %s; their rows: %s", error, error.rows.decode())
+        if self.telemetry is not None:
+            self.telemetry.flush()
 
 
 Work: TypeAlias = Callable[[Serving, Story], Awaitable[None]]
