@@ -115,7 +115,7 @@ class Worker:
 
     async def _fold(self) -> None:
         """Folds the journal now and then; sooner where budgets depend on what other workers booked."""
-        seconds = FOLD_FOR_BUDGETS if self.keys.budgeted() else FOLD
+        seconds = FOLD_FOR_BUDGETS if self.gateway.callers_budgeted else FOLD
         await Folder(self.gateway.serving.settings.state, seconds, self.gateway.load_spending).run()
 
     def _stop(self) -> None:
