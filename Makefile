@@ -45,5 +45,5 @@ sbom: setup
 lock: setup
 	$(PIP) install uv
 	$(LOCK) pyproject.toml --output-file requirements/core.lock
-	$(LOCK) pyproject.toml requirements/build.in --extra local --extra voice --extra webrtc --extra train --extra postgres --extra dev \
+	$(LOCK) pyproject.toml requirements/build.in --extra local --extra voice --extra webrtc --extra train --extra postgres --extra otel --extra dev \
 		--constraints requirements/core.lock --output-file requirements/dev.lock

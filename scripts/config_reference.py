@@ -27,8 +27,8 @@ there; without any, accounts are found in the environment (see [Providers](provi
 - Unknown keys are errors. Every error names file, key path and mend:
   `dragoman.toml: accounts[1].max_in_flight: expected a whole number above 0, got "many"`.
 - A change of the file, or SIGHUP, reloads it within a second. No request is dropped; a bad new file is refused, and
-  the old one stays in force. What a reload does not change: `host`, `port`, `workers`, TLS, `proxy`, `ca_file`, and
-  the state directory.
+  the old one stays in force. What a reload does not change: `host`, `port`, `workers`, TLS, `proxy`, `ca_file`, the
+  state directory, and telemetry.
 - `dragoman check` reads the file as `serve` would, and prints what it comes to, secrets masked.
 
 Keys marked *not yet* are read and checked, so that a file can be written for them, but nothing follows from them today.
@@ -78,6 +78,16 @@ SECTIONS: dict[str, tuple[type[msgspec.Struct], str]] = {  # heading: the type o
     ),
     "[state]": (config.State, "What is kept, and where."),
     "[access]": (config.Access, "Who may call."),
+    "[access.oidc]": (
+        config.Oidc,
+        "An issuer that signs callers in with tokens, beside gateway keys (see "
+        "[Keys and usage](keys-and-usage.md#tokens-of-an-issuer)).",
+    ),
+    "[[access.oidc.grants]]": (
+        config.OidcGrant,
+        "What those of a group may; the first that fits holds. Without any, every token of the issuer for this gateway "
+        "may do all but administer it.",
+    ),
     "[[accounts]]": (config.Account, "One credential at one provider, each."),
     "limits": (config.Limits, "Of one model of an account, beside the account's own."),
     "[[models]]": (config.Model, "A public name for interchangeable targets, each."),
@@ -88,6 +98,10 @@ SECTIONS: dict[str, tuple[type[msgspec.Struct], str]] = {  # heading: the type o
     "constraints": (config.Constraints, "Of a route."),
     "shadow": (config.Shadow, "Of a route; see [Routing](routing.md#shadow-calls)."),
     "[voice]": (config.Voice, "Realtime sessions."),
+    "[telemetry]": (
+        config.Telemetry,
+        "[OpenTelemetry](telemetry.md). What is not said here, the usual `OTEL_…` variables say.",
+    ),
 }
 MEANING = {
     "Server.host": 'Where to listen. Anything but loopback needs `access.mode = "keys"`, or `--insecure-open`',
@@ -123,6 +137,22 @@ MEANING = {
     "State.keep_days": "Ledger rows older than this are dropped",
     "Access.mode": "Whether callers need a gateway key",
     "Access.admin_key": "A key for `/dragoman/v1`, beside those made with `dragoman keys create --admin`",
+    "Access.oidc": "See below",
+    "Oidc.issuer": "Its URL, to the letter as its tokens and its discovery document say it. `https://`, or on this "
+    "machine",
+    "Oidc.audience": "What its tokens for this gateway say as `aud`; of several, one is enough",
+    "Oidc.jwks_url": "Where its keys are; without it, its discovery document says so",
+    "Oidc.name": "The claim that is shown in the ledger. `a.b` is a claim within another, also for `groups`",
+    "Oidc.groups": "The claim that grants go by: a list of names, or a text of them",
+    "Oidc.grants": "See below",
+    "OidcGrant.group": "For whom; without it, for all that come this far",
+    "OidcGrant.admin": "May also use `/dragoman/v1`",
+    "OidcGrant.models": "The names that may be asked for; without it: all",
+    "OidcGrant.rpm": "Requests in any 60 seconds, of each bearer",
+    "OidcGrant.tpm": "Tokens in any 60 seconds, of each bearer",
+    "OidcGrant.budget_usd": "What each bearer may spend",
+    "OidcGrant.period": "… in each day or month (UTC); without it: ever",
+    "OidcGrant.priority": "While all accounts are busy, a lower number's calls are served first",
     "Provider.name": "The word before the slash in `provider/model-id`. A built-in name changes that provider",
     "Provider.dialect": "What it speaks. A client of any other dialect is served through this one",
     "Provider.base_url": "As an official SDK of that dialect takes it",
@@ -226,6 +256,14 @@ MEANING = {
     "Voice.paid_speculations": "Answers that a session may begin before a turn is over, and then not need, where the "
     "model costs money; those that cost nothing are not counted",
     "Voice.ice_servers": "STUN servers (`stun:host:port`) by which calls over WebRTC learn their public address",
+    "Telemetry.enabled": "Without it: where `endpoint` or `OTEL_EXPORTER_OTLP_ENDPOINT` says where to; `true`: the "
+    "start fails where it can't be",
+    "Telemetry.endpoint": "The collector's base URL, for OTLP over HTTP: `/v1/traces` is added",
+    "Telemetry.headers": "Sent to it",
+    "Telemetry.metrics": "Send metrics too",
+    "Telemetry.sample": "The share of traces that are recorded, of those that begin here; one that a client began is "
+    "recorded where the client's is",
+    "Telemetry.propagate": "Whether providers are told which span asks them",
     "Quirks.max_tokens_field": "openai-chat: the field that limits the output",
     "Quirks.developer_role": "openai-chat: knows the role `developer`; else such messages go as `system`",
     "Quirks.stream_usage": "openai-chat: understands `stream_options.include_usage`",

@@ -279,3 +279,31 @@ def test_no_value_anywhere_makes_anything_but_a_config_or_a_config_error(place: 
             found = str(error)
             assert found.startswith("dragoman.toml: ") and "`" not in found
         assert isinstance(found, Config | str)
+
+
+OIDC = '[access]\nmode = "keys"\n[access.oidc]\n'
+
+
+@pytest.mark.parametrize("url", ["https://login.example.com/realm", "http://127.0.0.1:9000", "http://localhost/x"])
+def test_an_issuer_is_asked_over_tls_or_on_this_machine(url: str) -> None:
+    found = read(f'{OIDC}issuer = "{url}"\naudience = ["a", "b"]\njwks_url = "{url}"').access.oidc
+    assert found is not None
+    assert (found.issuer, found.audience, found.name, found.groups) == (url, ["a", "b"], "sub", "groups")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (
+            OIDC + 'issuer = "http://login.example.com"\naudience = "a"',
+            "access.oidc.issuer: expected a URL that begins",
+        ),
+        (OIDC + 'issuer = "http://localhost.example.com"\naudience = "a"', "access.oidc.issuer: expected a URL"),
+        (OIDC + 'issuer = "https://x"\naudience = "a"\njwks_url = "http://x/keys"', "access.oidc.jwks_url: expected"),
+        (OIDC + 'issuer = "https://x"\naudience = []', "access.oidc.audience: expected what tokens"),
+        (OIDC + 'issuer = "https://x"', "access.oidc.audience: is required"),
+        ('[access.oidc]\nissuer = "https://x"\naudience = "a"', 'set access.mode = "keys"'),
+    ],
+)
+def test_an_issuer_that_cannot_be_trusted_is_refused(text: str, words: str) -> None:
+    assert words in problem(text)

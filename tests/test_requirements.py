@@ -31,7 +31,7 @@ def test_the_core_stays_small() -> None:
     assert len(locked("core")) <= 34, "35 packages with our own"
 
 
-@pytest.mark.parametrize("extra", ["local", "voice", "train", "postgres", "dev"])
+@pytest.mark.parametrize("extra", ["local", "voice", "train", "postgres", "otel", "dev"])
 def test_the_development_lock_has_the_extra(extra: str) -> None:
     assert names(EXTRAS[extra]) <= locked("dev").keys()
 

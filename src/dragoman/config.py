@@ -94,9 +94,35 @@ class State(Struct, forbid_unknown_fields=True, kw_only=True):
         return Path(self.dir).expanduser()
 
 
+class OidcGrant(Struct, forbid_unknown_fields=True, kw_only=True):
+    """What those of a group may; without a group, everybody else."""
+
+    group: str | None = None
+    admin: bool = False
+    models: list[str] | None = None
+    rpm: Positive | None = None
+    tpm: Positive | None = None
+    budget_usd: Annotated[float, Meta(gt=0)] | None = None
+    period: Literal["day", "month"] | None = None
+    priority: Annotated[int, Meta(ge=0, le=9)] = 1
+
+
+class Oidc(Struct, forbid_unknown_fields=True, kw_only=True):
+    """Who signs callers in, beside gateway keys. `name` and `groups` are claims. Of `grants` the first that fits holds;
+    where there are none, whoever has a token may all but administer."""
+
+    issuer: str
+    audience: str | list[str]
+    jwks_url: str | None = None  # else as the issuer's discovery document says
+    name: str = "sub"
+    groups: str = "groups"
+    grants: list[OidcGrant] = field(default_factory=list)
+
+
 class Access(Struct, forbid_unknown_fields=True, kw_only=True):
     mode: Literal["open", "keys"] = "open"
     admin_key: Secret | None = None  # for /dragoman/v1 beside keys made with `dragoman keys create --admin`
+    oidc: Oidc | None = None
 
 
 class Provider(Struct, forbid_unknown_fields=True, kw_only=True):
@@ -250,6 +276,18 @@ class Voice(Struct, forbid_unknown_fields=True, kw_only=True):
     paid_speculations: Annotated[int, Meta(ge=0)] = 0  # answers a session may begin in vain with a model that costs
 
 
+class Telemetry(Struct, forbid_unknown_fields=True, kw_only=True):
+    """OpenTelemetry. What is not said here, the usual `OTEL_…` variables say. `enabled` None: where one of them names
+    an endpoint. `sample`: the share of traces that are recorded, of those that begin here."""
+
+    enabled: bool | None = None
+    endpoint: str | None = None
+    headers: dict[str, Secret] = field(default_factory=dict)
+    metrics: bool = False
+    sample: Share | None = None
+    propagate: bool = True
+
+
 class Config(Struct, forbid_unknown_fields=True, kw_only=True):
     server: Server = field(default_factory=Server)
     state: State = field(default_factory=State)
@@ -259,6 +297,7 @@ class Config(Struct, forbid_unknown_fields=True, kw_only=True):
     models: list[Model] = field(default_factory=list)
     routes: list[Route] = field(default_factory=list)
     voice: Voice = field(default_factory=Voice)
+    telemetry: Telemetry = field(default_factory=Telemetry)
 
 
 def load(path: Path, environ: Mapping[str, str] = os.environ) -> Config:
@@ -456,6 +495,24 @@ def _misfits(config: Config) -> list[str]:
         problems.append('state.database: expected "sqlite" or "postgresql://user:password@host/name"')
     if config.state.shared != "memory" and not config.state.shared.startswith(("redis://", "rediss://", "unix://")):
         problems.append('state.shared: expected "memory", or a URL that begins with redis://, rediss:// or unix://')
+    if config.access.oidc is not None:
+        problems += _oidc_problems(config.access.mode, config.access.oidc)
     if bool(config.server.tls_cert) != bool(config.server.tls_key):
         problems.append("server.tls_cert and server.tls_key: give both or none")
+    return problems
+
+
+_PLAIN = re.compile(r"http://(localhost|127\.0\.0\.1|\[::1\])([:/]|$)")
+
+
+def _oidc_problems(mode: str, oidc: Oidc) -> list[str]:
+    problems = [
+        f"access.oidc.{name}: expected a URL that begins with https:// (http:// only on this machine)"
+        for name, url in (("issuer", oidc.issuer), ("jwks_url", oidc.jwks_url))
+        if url is not None and not url.startswith("https://") and not _PLAIN.match(url)
+    ]
+    if not oidc.audience:
+        problems.append("access.oidc.audience: expected what tokens for this gateway name as their audience")
+    if mode != "keys":
+        problems.append('access.oidc: nobody is asked who they are: set access.mode = "keys"')
     return problems

@@ -16,6 +16,7 @@ from dragoman.config import State
 from dragoman.wire.errors import NotUpgraded
 from dragoman.wire.upgrade import connect
 from dragoman.wire.websocket import Socket
+from fakes.issuer import Issuer
 from fakes.realtime import RealtimeFake
 
 BRIEF = {"type": "realtime", "model": REALTIME, "instructions": "Be brief."}
@@ -173,3 +174,18 @@ async def test_nodes_that_share_a_database_share_its_key(tmp_path: Path, databas
         assert await other.read(secret, 0.0) is None
     else:
         assert await other.read(secret, 0.0) == Grant(expires=1000.0, session={})
+
+
+async def test_a_secret_made_by_who_was_signed_in_is_in_that_name(tmp_path: Path, fake: RealtimeFake) -> None:
+    with Issuer() as issuer:
+        access = {"mode": "keys", "oidc": {"issuer": issuer.url, "audience": "gateway"}}
+        async with gate(tmp_path, [account("a", fake)], access=access) as running:
+            made = await post(running, "/v1/realtime/client_secrets", {"session": BRIEF}, issuer.token(sub="ada"))
+            socket = await with_secret(running, made.json()["value"])
+            for _ in range(2):  # nobody asks for the token again
+                await say(socket, "response.create")
+                await until(socket, "response.done")
+            await socket.close()
+            assert [(row.key, row.key_name) for row in running.rows] == [("oidc:ada", "ada")] * 2
+            refused = await post(running, "/v1/realtime/client_secrets", {"session": BRIEF}, issuer.token(aud="x"))
+            assert refused.status_code == 401

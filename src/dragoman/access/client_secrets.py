@@ -18,6 +18,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from dragoman.access.principal import Principal
 from dragoman.config import State
 
 PREFIX = "ek_"
@@ -29,12 +30,13 @@ _BYTES, _NONCE = 32, 12
 
 
 class Grant(Struct, omit_defaults=True):
-    """What a secret stands for. `maker`: the id of the gateway key it was made with; None where access is open.
-    `expires`: Unix seconds."""
+    """What a secret stands for. `maker`: the id of the gateway key it was made with; None where access is open, or
+    somebody who was signed in made it: that is `holder`. `expires`: Unix seconds."""
 
     expires: float
     session: dict[str, Any]
     maker: str | None = None
+    holder: Principal | None = None
 
 
 class ClientSecrets:

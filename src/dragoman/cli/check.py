@@ -20,11 +20,13 @@ def check(config_file: ConfigFile = None, as_json: AsJson = False) -> None:
     """Validate the config, and print accounts, models and routes. Secrets are masked."""
     from dragoman.catalog.directory import Directory
     from dragoman.gateway.router import Router
+    from dragoman.telemetry.settings import plan
 
     path = config_path(config_file)
     found = settings(path)
     prices = PriceBook(found)
     directory = Directory(found, prices)  # raises ConfigError where a target's provider does not exist
+    plan(found)  # raises ConfigError where telemetry is asked for and can't be
     floors = Router(found, directory, prices).certificates
     resolved = {
         "config": str(path) if path else None,

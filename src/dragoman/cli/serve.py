@@ -50,9 +50,11 @@ def run(load: Callable[[], config.Config], watched: Path | None) -> int:
     from dragoman.server.logs import set_up
     from dragoman.server.serve import Worker, listen
     from dragoman.server.workers import Line, supervise, until_gone
+    from dragoman.telemetry.settings import plan
 
     settings = load()
     set_up(settings.server.log, settings.server.log_level)
+    telemetry = plan(settings)
     listener = listen(settings)
 
     several = settings.server.workers > 1
@@ -60,7 +62,7 @@ def run(load: Callable[[], config.Config], watched: Path | None) -> int:
     path = folder / "steward" if folder else None
 
     def work(number: int, line: Line | None = None) -> None:
-        worker = Worker(settings, load, watched, number, path)
+        worker = Worker(settings, load, watched, number, path, telemetry=telemetry)
 
         def ready() -> None:
             if number == 0:

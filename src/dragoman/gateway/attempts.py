@@ -23,9 +23,10 @@ from dragoman.gateway.elsewhere import ANYWHERE, REFUSED, closed
 from dragoman.gateway.failures import wire_failure
 from dragoman.gateway.hedging import Late, race
 from dragoman.gateway.priming import prime
+from dragoman.telemetry.trace import Attempt, Trace
 from dragoman.wire.client import Client
 from dragoman.wire.errors import ConnectFailed, ProxyFailed, TlsFailed, WireError
-from dragoman.wire.origin import Timeouts
+from dragoman.wire.origin import Origin, Timeouts
 from dragoman.wire.reply import Reply
 
 log = logging.getLogger("dragoman")
@@ -279,10 +280,12 @@ class Attempts:
             sent = story.elapsed()
             row.queue = sent - (row.route or 0.0) - (row.admit or 0.0)
             outcome = _DROPPED
+            extra = _passed_on(ask, outgoing, seat.target.provider)
+            if story.trace is not None:
+                extra += traced(story.trace, seat, endpoint.origin, sent)
             reply = await self._client.send(
-                endpoint.origin, b"POST", endpoint.target, headers, outgoing.body, timeouts=timeouts,
-                extra=_passed_on(ask, outgoing, seat.target.provider),
-            )  # fmt: skip
+                endpoint.origin, b"POST", endpoint.target, headers, outgoing.body, timeouts=timeouts, extra=extra
+            )
             row.upstream = story.elapsed() - sent
             if reply.status < 300:
                 answer = Answer(reply, outgoing, trial, self._pool, sent, row.upstream / 1000)
@@ -295,6 +298,7 @@ class Attempts:
             spoken, first = outgoing.dialect.NAME, account.provider.dialects[0]
             if spoken != first and _lacks_endpoint(failure):
                 account.does_not_speak(spoken)
+                story.ended(seat, failure.kind)
                 outcome = None
                 return await self._attempt(trial)
             outcome = self._outcome(failure, failure.kind, seat, told)
@@ -449,6 +453,11 @@ def _passed_on(ask: Asking, outgoing: Outgoing, provider: Provider) -> list[tupl
         name, ours = provider.version
         passed.append((name.encode(), headers.get(name.encode()) or ours.encode()))
     return passed
+
+
+def traced(trace: Trace, seat: Seat, origin: Origin, at: float) -> list[tuple[bytes, bytes]]:
+    """The headers of an attempt that goes out now, `at` milliseconds after the call came."""
+    return trace.begin(Attempt(seat.target.name, seat.account.name, origin.host, origin.port, at))
 
 
 def _timeouts(levels: Sequence[config.Timeouts], last: bool) -> tuple[Timeouts, bool]:

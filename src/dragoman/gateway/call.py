@@ -16,6 +16,7 @@ from dragoman.dialects.dialect import Dialect, StreamWriter
 from dragoman.gateway.router import Choice
 from dragoman.ledger.row import Row, Share, Why
 from dragoman.routing.record import Attempt
+from dragoman.telemetry.trace import Trace
 
 if TYPE_CHECKING:
     from dragoman.gateway.shadows import Shadow
@@ -145,6 +146,7 @@ class Story:
         "reserved",
         "row",
         "shadow",
+        "trace",
         "usage",
         "version",
     )
@@ -166,6 +168,7 @@ class Story:
         self.shadow: Shadow | None = None  # where another model is asked the same afterwards
         self.attempts: list[Attempt] = []  # of a decision
         self.version: str | None = None  # what the provider calls the model that answered, where it was read
+        self.trace: Trace | None = None  # where there is telemetry
         dialect = call.surface or call.dialect.NAME
         self.row = Row(request_id=call.id, time=time.time(), dialect=dialect, decision="dec" + call.id[3:])
 
@@ -194,6 +197,8 @@ class Story:
                 estimated=usage.estimated, cost=cost,
             )
         )  # fmt: skip
+        if self.trace is not None:
+            self.trace.took(seat.target.name, seat.account.name, usage, None if why == "broke" else why, self.elapsed())
         self._earlier = usage if self._earlier is None else added(self._earlier, usage)
         self.usage = None
         self.row.count(self._earlier)
@@ -212,10 +217,16 @@ class Story:
 
     def failed(self, seat: Seat, kind: str) -> None:
         """The last attempt at `seat` came to nothing, or broke."""
+        self.ended(seat, kind)
         for attempt in reversed(self.attempts):
             if (attempt.target, attempt.account) == (seat.target.name, seat.account.name):
                 attempt.failure = kind
                 return
+
+    def ended(self, seat: Seat, kind: str) -> None:
+        """The attempt at `seat` is over, for a trace."""
+        if self.trace is not None:
+            self.trace.end(seat.target.name, seat.account.name, kind, self.elapsed())
 
     def head(self, content_type: bytes) -> bytes:
         """The headers every answered request carries (CONTRACT, "What every reply carries"), as lines. `content_type`

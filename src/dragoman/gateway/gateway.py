@@ -16,7 +16,9 @@ from dragoman import config
 from dragoman.access.asking import granted
 from dragoman.access.keys import PREFIX, KeyBook
 from dragoman.access.limits import Limiter, Refused
+from dragoman.access.oidc import SignIn
 from dragoman.access.principal import Principal
+from dragoman.access.tokens import looks_like_one
 from dragoman.accounts.leases import Leases
 from dragoman.accounts.links import Link
 from dragoman.accounts.overlay import Overlay, lay
@@ -39,6 +41,8 @@ from dragoman.ledger.glance import Glance
 from dragoman.ledger.journal import Journal, JournalError
 from dragoman.ledger.responses import Responses
 from dragoman.ledger.row import Row
+from dragoman.telemetry import Telemetry
+from dragoman.telemetry.trace import Trace
 from dragoman.wire.burst import Burst
 from dragoman.wire.client import Client
 
@@ -57,6 +61,7 @@ class Gateway:
         keys: KeyBook,
         observe: Callable[[Row], None],
         burst: Burst | None = None,
+        telemetry: Telemetry | None = None,
     ) -> None:
         """`settings`: the config; what was changed of accounts at run time is laid over it. Raises `ConfigError`.
         `burst`: what makes the writes to the clients: the journal's rows are written ahead of them."""
@@ -73,11 +78,13 @@ class Gateway:
         self.serving = Serving(lay(settings, layer, settings.state.path), client, self.leases)
         self._woken = {name: change.woken for name, change in layer.accounts.items()}
         self.keys = keys
+        self.sign_in = _sign_in(settings, client, None)
         self.trials = Trials(client, self.write_story)
         self.responses = Responses(settings.state)
         self.hosted: dict[str, Hosted] = {}  # what the process answers by itself, see `relay`
         self._journal = journal
         self._observe = observe
+        self.telemetry = telemetry
         self._burst = burst or Burst()
         self._burst.before = self._write_journal
 
@@ -96,6 +103,7 @@ class Gateway:
         laid = lay(settings, layer, self.overlay.path.parent)
         self.serving = Serving(laid, self.client, self.leases, self.serving)
         self.settings = settings
+        self.sign_in = _sign_in(settings, self.client, self.sign_in)
         for name, change in layer.accounts.items():
             if change.woken > self._woken.get(name, 0.0) and name in self.serving.pool.accounts:
                 self.leases.desk.wake(name, self.leases.now())
@@ -105,6 +113,8 @@ class Gateway:
     async def answer(self, call: Call, out: Out) -> None:
         """Answers `call` on `out`, whatever happens; one row in the ledger, whatever happened."""
         story = Story(call, out, self.write_story)
+        if self.telemetry is not None:
+            story.trace = self.telemetry.begin(call.headers, call.op, inside=call.request is not None)
         try:
             if (
                 self.counting is None
@@ -210,36 +220,48 @@ class Gateway:
             await self.shared.close()
         await self.client.close()
         self._burst.flush()
+        if self.telemetry is not None:
+            await self.telemetry.close()
         self._journal.close()
         self.keys.close()
         self.responses.close()
 
     async def who(self, key: str | None) -> Principal | None:
-        """Who `key` stands for; None for a key that is not ours, which open access does not mind."""
+        """Who `key` stands for; None for a key that is not ours, which open access does not mind. Raises `Failed` for a
+        token that does not count."""
         principal = self._known(key)
-        if principal is None and key and key.startswith(PREFIX):
-            principal = await self.keys.look_again(key)
+        if principal is None and key:
+            if key.startswith(PREFIX):
+                principal = await self.keys.look_again(key)
+            elif self.sign_in is not None and looks_like_one(key):
+                principal = await self.sign_in.read(key)
         return principal
 
     def _known(self, key: str | None) -> Principal | None:
-        """As `who`, of the keys in memory."""
+        """As `who`, of the keys and tokens in memory."""
         if not key:
             return None
         ours = self.serving.settings.access.mode == "keys" or key.startswith(PREFIX)
-        return self.keys.find(key) if ours else None
+        found = self.keys.find(key) if ours else None
+        return self.sign_in.find(key) if found is None and self.sign_in is not None else found
 
     @property
     def budgeted(self) -> bool:
         """Whether what was spent before counts for anything: budgets of keys, accounts or routes."""
         serving = self.serving
         routes = serving.router.budgeted() or serving.shadows.budgeted()
-        return self.keys.budgeted() or serving.pool.budgeted or bool(routes)
+        return self.callers_budgeted or serving.pool.budgeted or bool(routes)
+
+    @property
+    def callers_budgeted(self) -> bool:
+        """Whether any of those who may ask have a budget."""
+        return self.keys.budgeted() or (self.sign_in is not None and self.sign_in.budgeted)
 
     def load_spending(self) -> None:
         """What other workers and earlier runs spent, from the ledger; called in the folding thread."""
         router, pool, now = self.serving.router, self.serving.pool, time.time()
         with Glance(self.serving.settings.state) as glance:
-            if self.keys.budgeted():
+            if self.callers_budgeted:
                 self.limiter.load(spending.by_key(glance, without=self._journal.writer))
             if pool.budgeted:
                 day, month = (
@@ -260,15 +282,19 @@ class Gateway:
             self.limiter.check(principal, self.leases.now())
         except Refused as refused:
             return _refused(refused)
-        if not self.keys.knows(principal.id):
+        if not principal.signed_in and not self.keys.knows(principal.id):
             return _unauthorized(key)
         return None
 
-    def write_row(self, row: Row, usage: Usage | None, principal: Principal | None, reserved: int = 0) -> None:
+    def write_row(
+        self, row: Row, usage: Usage | None, principal: Principal | None, reserved: int = 0, trace: Trace | None = None
+    ) -> None:
         """Books a turn of a session; the row is in the journal when this returns, for the client's socket waits for no
         burst."""
         if usage is not None and row.target is not None and row.cost is None:
             row.cost = self.serving.pool.cost(row.target, usage)
+        if trace is not None and self.telemetry is not None:
+            self.telemetry.end(trace, row)
         self._write(row, principal, reserved)
         self._burst.flush()
 
@@ -292,6 +318,9 @@ class Gateway:
         if errand is not None:
             row.tags = {**row.tags, **errand.tags}
             errand.row = row
+        if story.trace is not None and self.telemetry is not None:
+            story.trace.model = story.version
+            self.telemetry.end(story.trace, row)
         router = self.serving.router
         if story.choice is not None:
             row.record = router.record(story.choice, row, story.attempts)
@@ -320,6 +349,8 @@ class Gateway:
             self._journal.flush()
         except JournalError as error:
             log.critical("requests could not be booked: %s; their rows: %s", error, error.rows.decode())
+        if self.telemetry is not None:
+            self.telemetry.flush()
 
 
 Work: TypeAlias = Callable[[Serving, Story], Awaitable[None]]
@@ -330,6 +361,14 @@ def _sum(costs: list[int | None]) -> int | None:
     """All of them; unknown where one is (law 10)."""
     known = [cost for cost in costs if cost is not None]
     return sum(known) if len(known) == len(costs) else None
+
+
+def _sign_in(settings: config.Config, client: Client, former: SignIn | None) -> SignIn | None:
+    """Who signs callers in, by these settings; what is known of the same issuer stays known."""
+    spec = settings.access.oidc
+    if spec is None:
+        return None
+    return former if former is not None and former.spec == spec else SignIn(spec, client)
 
 
 def _refused(refused: Refused) -> Failure:

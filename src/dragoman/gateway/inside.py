@@ -20,6 +20,7 @@ from dragoman.canon import Broken, End, Event, Failure, FailureKind, PartDelta, 
 from dragoman.catalog.directory import Model
 from dragoman.dialects.dialect import StreamWriter
 from dragoman.gateway.call import Call, Errand, Speculation, new_id
+from dragoman.telemetry.trace import Trace
 
 if TYPE_CHECKING:
     from dragoman.gateway.gateway import Gateway
@@ -36,13 +37,13 @@ class Inside:
     """Who asks from inside, for one session: in whose name, of which model, under which constraints.
 
     `session` keeps the questions at one account, whose provider has the prompt's beginning in its cache.
-    `constraints`: as the header `x-dragoman-constraints` has them. `metered`: an answer may cost money; `window`: see
-    there.
+    `constraints`: as the header `x-dragoman-constraints` has them. `trace`: the session's. `metered`: an answer may
+    cost money; `window`: see there.
     """
 
     def __init__(
         self, gateway: "Gateway", model: str, *, key: str | None = None, principal: Principal | None = None,
-        session: str | None = None, constraints: str | None = None, surface: str = "inside",
+        session: str | None = None, constraints: str | None = None, surface: str = "inside", trace: Trace | None = None,
     ) -> None:  # fmt: skip
         self.metered = costs(gateway, model)
         self.window = window(gateway, model)
@@ -56,6 +57,8 @@ class Inside:
             self._headers[b"session_id"] = session.encode()
         if constraints:
             self._headers[b"x-dragoman-constraints"] = constraints.encode("latin-1", "replace")
+        if trace is not None:
+            self._headers.update(trace.headers(trace.span))
 
     def ask(self, request: Request, *, speculative: bool = False, errand: Errand | None = None) -> "Asked":
         """Asks, as soon as `events` is read. `speculative`: whether the answer is wanted is told by `take` or `drop`:

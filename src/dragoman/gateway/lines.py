@@ -22,12 +22,13 @@ from dragoman.catalog import realtime
 from dragoman.catalog.directory import Model
 from dragoman.catalog.realtime import Place
 from dragoman.dialects.fields import Malformed, decode
-from dragoman.gateway.attempts import MOST, MOST_REFUSED, Attempts, only
+from dragoman.gateway.attempts import MOST, MOST_REFUSED, Attempts, only, traced
 from dragoman.gateway.call import PIN, Story
 from dragoman.gateway.elsewhere import REFUSED, closed
 from dragoman.gateway.failures import wire_failure
 from dragoman.wire.client import Client
 from dragoman.wire.errors import ConnectFailed, ConnectionLost, NotUpgraded, ProxyFailed, TimedOut, TlsFailed, WireError
+from dragoman.wire.head import Block, block
 from dragoman.wire.websocket import Patience, Socket
 
 PATIENCE = Patience(ping=5.0, dead=12.0)  # a provider that is gone is to be missed soon
@@ -120,6 +121,8 @@ class Lines:
             )
             headers = await seat.account.credential.headers(self._client, place.endpoint, b"")
             began = story.elapsed()
+            if story.trace is not None:
+                headers = Block(headers + block(traced(story.trace, seat, place.endpoint.origin, began)))
             outcome = Outcome(dropped=True)
             socket = await self._client.websocket(
                 place.endpoint.origin, place.endpoint.target, headers, within=self._connect, patience=PATIENCE

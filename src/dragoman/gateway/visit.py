@@ -6,6 +6,7 @@ and where the key has no more of either, or is revoked, no further turn may come
 
 import time
 
+import msgspec
 from msgspec import Struct
 
 from dragoman.canon import Failed, Failure, Usage
@@ -64,6 +65,8 @@ class Visit:
         self._tokens = 0
         self.call = call
         self.story = Story(call, out, gateway.write_story)
+        if gateway.telemetry is not None:
+            self.story.trace = gateway.telemetry.begin(call.headers, call.op)
         self.serving = gateway.serving
 
     @property
@@ -93,7 +96,10 @@ class Visit:
         if took.usage is not None:
             row.count(took.usage)
             self._tokens += took.usage.input + took.usage.output
-        self._gateway.write_row(row, took.usage, self.story.principal, self.story.reserved)
+        trace = self.story.trace
+        self._gateway.write_row(
+            row, took.usage, self.story.principal, self.story.reserved, trace and trace.turn(self._booked)
+        )
         self.story.reserved = 0
         return self._why_not()
 
@@ -124,7 +130,11 @@ class Visit:
     def end(self, error: str | None = None, status: int = 200) -> None:
         """The session is over; where nothing was booked of it, that is."""
         self._leave()
+        row = self.story.row
+        total = (self._gateway.leases.now() - self._began) * 1000
+        if self.story.trace is not None and self._gateway.telemetry is not None:
+            whole = msgspec.structs.replace(row, status=status, error=error, total=total)
+            self._gateway.telemetry.end(self.story.trace, whole)
+            self.story.trace = None
         if not self._booked:
-            row = self.story.row
-            total = (self._gateway.leases.now() - self._began) * 1000
             self.turn(Took(target=row.target, account=row.account, status=status, error=error, total=total))

@@ -109,7 +109,7 @@ async def open_pipeline(
     constraints = visit.call.headers.get(b"x-dragoman-constraints")
     model = Inside(
         gateway, name, key=visit.call.key, principal=story.principal, session=visit.call.id, surface=story.row.dialect,
-        constraints=constraints.decode("latin-1") if constraints else None,
+        constraints=constraints.decode("latin-1") if constraints else None, trace=story.trace,
     )  # fmt: skip
 
     def counted(turn: Turn) -> Failure | None:

@@ -187,6 +187,7 @@ class Sessions:
         session: Session | None = None
         try:
             grant = await self._granted(surface)
+            call.principal = None if grant is None else grant.holder
             await visit.begin(None if grant is None else grant.maker)
             await prepare()
             if grant is not None:

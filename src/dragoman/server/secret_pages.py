@@ -80,8 +80,12 @@ class SecretPages:
     async def _seal(self, session: JSON, expires: int, principal: Principal | None) -> str:
         if len(msgspec.json.encode(session)) > MOST:
             raise Malformed("session", f"at most {MOST} bytes: the secret carries it")
-        maker = None if principal is None else principal.id
-        return await self._made.make(Grant(expires=expires, session=session, maker=maker))
+        made = Grant(expires=expires, session=session)
+        if principal is not None and principal.signed_in:
+            made.holder = principal
+        elif principal is not None:
+            made.maker = principal.id
+        return await self._made.make(made)
 
 
 def _table(body: bytes) -> JSON:

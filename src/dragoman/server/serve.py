@@ -26,6 +26,8 @@ from dragoman.server.app import App
 from dragoman.server.http import Connection, Listener
 from dragoman.server.metrics import Metrics
 from dragoman.server.workers import Line
+from dragoman.telemetry.feed import Telemetry
+from dragoman.telemetry.settings import Plan
 from dragoman.wire.burst import Burst
 from dragoman.wire.client import Client
 from dragoman.wire.proxies import Proxies
@@ -42,8 +44,9 @@ class Worker:
     is (the first folds the journal); `steward`: the socket of the process that divides limits among them."""
 
     def __init__(
-        self, settings: config.Config, load: Load, watched: Path | None, number: int = 0, steward: Path | None = None
-    ) -> None:
+        self, settings: config.Config, load: Load, watched: Path | None, number: int = 0, steward: Path | None = None,
+        *, telemetry: Plan | None = None,
+    ) -> None:  # fmt: skip
         self._load = load
         self._watched = watched
         self._number = number
@@ -54,9 +57,10 @@ class Worker:
         self.keys = KeyBook(settings.state, settings.access.admin_key)
         self.journal = Journal(settings.state.path)
         burst = Burst()
+        self._telemetry = None if telemetry is None else Telemetry(telemetry)
         self.gateway = Gateway(
             settings, client=make_client(settings, burst), journal=self.journal, keys=self.keys,
-            observe=self.metrics.observe, burst=burst,
+            observe=self.metrics.observe, burst=burst, telemetry=self._telemetry,
         )  # fmt: skip
         self.app = App(self.gateway, self.metrics)
         self._listener = Listener(self.app, self.app.body_limit, burst)
@@ -81,6 +85,8 @@ class Worker:
             await self.gateway.share(
                 link(settings.state.shared, self._steward or Path()), settings.server.workers, self._number
             )
+        if self._telemetry is not None:
+            self._telemetry.start()
         tasks = [asyncio.create_task(self._keep_house())]
         if self._number == 0:
             tasks.append(asyncio.create_task(self._fold()))
@@ -109,7 +115,7 @@ class Worker:
 
     async def _fold(self) -> None:
         """Folds the journal now and then; sooner where budgets depend on what other workers booked."""
-        seconds = FOLD_FOR_BUDGETS if self.keys.budgeted() else FOLD
+        seconds = FOLD_FOR_BUDGETS if self.gateway.callers_budgeted else FOLD
         await Folder(self.gateway.serving.settings.state, seconds, self.gateway.load_spending).run()
 
     def _stop(self) -> None:
@@ -173,6 +179,8 @@ class Worker:
             self.look()
             await self._keep_keys()
             self.share()
+            if self._telemetry is not None:
+                self._telemetry.look()
 
     async def _keep_keys(self) -> None:
         """Where access is by keys, those made or revoked elsewhere count within a tick."""

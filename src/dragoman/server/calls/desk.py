@@ -11,7 +11,7 @@ from typing import TypeAlias
 from msgspec import Struct
 
 from dragoman import dialects
-from dragoman.canon import Failure
+from dragoman.canon import Failed, Failure
 from dragoman.dialects.fields import Malformed
 from dragoman.gateway import Gateway
 from dragoman.gateway.call import named
@@ -90,7 +90,11 @@ class Calls:
             self._done()
 
     async def _hang_up(self, request: Request, name: str, out: Response) -> None:
-        principal = await self._gateway.who(surfaces.gateway_key(request.headers, request.query))
+        try:
+            principal = await self._gateway.who(surfaces.gateway_key(request.headers, request.query))
+        except Failed as error:
+            await _refuse(out, error.failure)
+            return
         call = self._open.get(name)
         if principal is None and self._gateway.serving.settings.access.mode == "keys":
             await _refuse(out, Failure(kind="unauthorized", status=401, message="this needs a gateway key"))
