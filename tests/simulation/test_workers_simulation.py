@@ -84,7 +84,10 @@ def all_is_well(fleet: Fleet, house: Workers, trouble: Troubles) -> None:
 def test_whatever_happens_to_workers_and_steward_the_limits_hold(house_seed: int) -> None:
     """Crashed workers, lost messages, a steward that is away and comes back without a memory or with an old one."""
     count, trouble = troubles(house_seed)
-    fleet, house = run(anything(house_seed, most=2), house_seed, count, trouble)
+    plan = anything(house_seed, most=2)
+    for truth in plan.truths:
+        truth.slots_slack = float(trouble.outlasted)
+    fleet, house = run(plan, house_seed, count, trouble)
     all_is_well(fleet, house, trouble)
 
 
@@ -94,7 +97,8 @@ def test_whatever_happens_to_nodes_the_limits_hold_but_for_their_slack(nodes_see
     plan = anything(nodes_seed, most=1.5)
     for truth in plan.truths:
         truth.slack = slack(trouble, nodes, each)
-        truth.slots_slack = truth.slack + bool(trouble.cuts)  # calls go on where the steward takes their worker for dead
+        calls = bool(trouble.cuts) or trouble.outlasted  # go on where the steward takes their worker for dead
+        truth.slots_slack = truth.slack + calls
     fleet, house = run(plan, nodes_seed, nodes * each, trouble, nodes)
     all_is_well(fleet, house, trouble)
 
