@@ -31,6 +31,7 @@ from dragoman.accounts.capacity import AccountSpec
 from dragoman.accounts.desk import Candidate, Desk
 from dragoman.accounts.lease import Lease, Outcome, Want
 from dragoman.accounts.limits import Limits
+from dragoman.accounts.roster import Roster
 from simulation.fleet import START, Fleet, Job, Plan, Policy
 from simulation.pool import PoolPolicy
 from simulation.upstream import Said, Truth
@@ -217,36 +218,58 @@ def measure(policy: Callable[[Fleet], Policy], seeds: int, load: float) -> str:
     )
 
 
-def cost(calls: int = 20_000) -> str:
-    """CPU of one acquire, first token and settle, as the least of several runs, beside a loop any machine knows."""
+def desk_of(accounts: int, resting: float) -> tuple[Desk, Roster]:
+    """A desk with so many accounts that offer one model, a share of which rests; and who can serve it."""
     desk = Desk(Random(1).random)
     limits = Limits(max_in_flight=64, rpm=500_000, tpm=10**12)
-    for i in range(100):
+    for i in range(accounts):
         desk.declare(AccountSpec(name=f"a{i}", host=f"h{i % 10}", limits=limits), START)
-    roster = desk.roster([[Candidate(f"a{i}", "m") for i in range(100)]])
+    roster = desk.roster([[Candidate(f"a{i}", "m") for i in range(accounts)]])
+    for i in range(int(resting * accounts)):
+        lease = desk.acquire(Want(roster=roster, deadline=START, prefer=f"a{i}"), START)
+        assert isinstance(lease, Lease)
+        desk.settle(lease, Outcome(kind="rate_limited", retry_after=80_000.0), START)
+    return desk, roster
+
+
+def leasing(accounts: int, resting: float, sessions: int, calls: int = 20_000) -> float:
+    """Microseconds of CPU for one acquire, first token and settle, as the least of several runs. `sessions`: how many
+    conversations have a home each; 0: none has."""
+    desk, roster = desk_of(accounts, resting)
     outcome = Outcome(tokens_in=1000, tokens_out=250, ttft=0.3, seconds=1.0)
     wants = [
         Want(roster=roster, deadline=START + 1e6, input_tokens=1000, output_tokens=300, affinity=key)
-        for key in (None, "session")
+        for key in ([f"session {i}" for i in range(sessions)] or [None])
     ]
+    least = 1e9
+    for run in range(7):
+        began = time.process_time()
+        for i in range(calls):
+            now = START + run * 100 + i * 0.001
+            lease = desk.acquire(wants[i % len(wants)], now)
+            assert isinstance(lease, Lease)
+            desk.began(lease, 0.3, now)
+            desk.settle(lease, outcome, now)
+        least = min(least, (time.process_time() - began) / calls * 1e6)
+    return least
+
+
+def cost() -> str:
+    """What a lease costs, beside a loop any machine knows."""
     began = time.process_time()
-    for i in range(calls * 50):
+    for i in range(50_000):
         began += i - i
-    loop = (time.process_time() - began) / calls * 1e6
-    text = f"50 additions {loop:.1f} µs; "
-    for want in wants:
-        least = 1e9
-        for run in range(7):
-            began = time.process_time()
-            for i in range(calls):
-                now = START + run * 100 + i * 0.001
-                lease = desk.acquire(want, now)
-                assert isinstance(lease, Lease)
-                desk.began(lease, 0.3, now)
-                desk.settle(lease, outcome, now)
-            least = min(least, (time.process_time() - began) / calls * 1e6)
-        text += f"a lease {'by affinity' if want.affinity else 'by best of two'} {least:.1f} µs; "
-    return text.removesuffix("; ") + "\n"
+    loop = (time.process_time() - began) / 1000 * 1e6
+    lines = [
+        f"50 additions in a loop: {loop:.1f} µs of CPU",
+        "",
+        "| accounts | best of two | by affinity, 1 session | by affinity, 1,000 sessions |",
+        "|---|---|---|---|",
+    ]
+    for name, accounts, resting in (("1", 1, 0.0), ("10", 10, 0.0), ("100", 100, 0.0), ("100, 33 at rest", 100, 0.33)):
+        cells = [f"{leasing(accounts, resting, sessions):.1f} µs" for sessions in (0, 1, 1000)]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
 
 
 def main() -> None:

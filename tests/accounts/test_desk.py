@@ -352,6 +352,20 @@ def test_a_host_that_fails_for_one_account_is_spared_by_the_others() -> None:
     assert {leased(desk.acquire(want(roster), T0 + 1.1)).account for _ in range(9)} == {"a2"}
 
 
+def test_who_waits_for_an_account_of_a_host_whose_probe_failed_is_served_when_the_host_is_due_again() -> None:
+    desk = desk_of(Limits(), Limits(), hosts=("h", "h"))
+    roster = roster_of(desk)
+    for lease in [leased(desk.acquire(want(roster, prefer="a0"), T0)) for _ in range(5)]:
+        desk.settle(lease, Outcome(kind="upstream_error"), T0)
+    host = desk.accounts["a0"].host.cooldown
+    probe = leased(desk.acquire(want(roster, host.until, prefer="a0"), host.until))
+    ticket = waits(desk.acquire(want(roster, host.until, only=frozenset({"a1"})), host.until))
+    desk.settle(probe, Outcome(kind="upstream_error"), host.until + 1)
+    assert desk.next_event() == host.until
+    desk.tick(host.until)
+    assert leased(ticket.answer).account == "a1"
+
+
 def test_a_limit_that_headers_tell_is_kept() -> None:
     desk = desk_of(Limits())
     roster = roster_of(desk)

@@ -149,6 +149,13 @@ def test_a_window_drains_when_what_is_taken_has_left_it_turn_by_turn() -> None:
     assert Window(10).drains(10, T0) == T0
 
 
+def test_a_shared_window_drains_though_what_was_taken_is_corrected_to_nothing() -> None:
+    window = Window(10)
+    window.correct(window.take(10, T0), -10, T0)
+    window.others = 10
+    assert window.drains(1, T0 + 1) == T0 + 61
+
+
 def test_a_shared_window_drains_as_if_the_others_had_taken_theirs_alike() -> None:
     window = Window(10)
     window.take(2, T0)

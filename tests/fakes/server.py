@@ -17,8 +17,8 @@ from .scenario import Scenario
 
 @dataclass
 class Request:
-    """A request as it was received. `headers` have lower-case names. `client_left`: before the reply's end. `over`: the
-    end of the reply is on its way, or never will be."""
+    """A request as it was received. `headers` have lower-case names. `frames`: of a stream, so many are on their way.
+    `client_left`: before the reply's end. `over`: the end of the reply is on its way, or never will be."""
 
     method: str
     path: str
@@ -29,6 +29,7 @@ class Request:
     at: float = field(default_factory=time.monotonic)
     key: str | None = None
     status: int | None = None
+    frames: int = 0
     client_left: bool = False
     over: bool = False
     done: bool = False
@@ -238,7 +239,7 @@ class _Sender:
                 break
             if scenario.delay:
                 await self._pause(scenario.delay)
-            self.request.over = i == len(frames) - 1
+            self.request.frames, self.request.over = i + 1, i == len(frames) - 1
             for piece in _pieces(frame, scenario.split):
                 await self._write(b"%x\r\n%b\r\n" % (len(piece), piece))
         self.writer.write(b"0\r\n\r\n")

@@ -7,6 +7,7 @@ _FEW = {
     "saturated_seed": 50,
     "outage_seed": 20,
     "house_seed": 5,
+    "nodes_seed": 5,
 }  # each kind of scenario runs one in so many of the seeds
 
 

@@ -70,6 +70,7 @@ class Fleet:
         self._events: list[tuple[float, int, Callable[..., None], tuple[Any, ...]]] = []
         self._count = itertools.count()
         self._live: dict[int, Upstream] = {}
+        self.open = len(plan.jobs)  # without a result yet
         self.after: list[Callable[[], None]] = []
         self.policy = policy(self)
 
@@ -104,6 +105,7 @@ class Fleet:
     def end(self, job: Job, result: str) -> None:
         assert job.result is None, f"job {job.number} is answered twice: {job.result}, then {result}"
         job.result, job.ended = result, self.now
+        self.open -= 1
 
     def send(self, job: Job, account: str, ticket: Any) -> None:
         """The policy's attempt goes to an account. What comes of it is told to the policy, unless the job's client has

@@ -46,10 +46,11 @@ class PoolPolicy:
                 rpm=truth.rpm if known and truth.rpm < 10**9 else None,
                 tpm=truth.tpm if known and truth.tpm < 10**12 else None,
                 max_in_flight=truth.slots if known and truth.slots < 10**9 else None,
+                daily=truth.daily,
             )
             self.desk.declare(AccountSpec(name=truth.name, host=truth.host, limits=limits), fleet.now)
         self.rosters = {
-            model: self.desk.roster([[Candidate(name, "m") for name in tier] for tier in tiers])
+            model: self.desk.roster([[Candidate(name, "m", price=(1, 1)) for name in tier] for tier in tiers])
             for model, tiers in fleet.plan.models.items()
         }
         self._timer: float | None = None
@@ -112,7 +113,7 @@ class PoolPolicy:
         if isinstance(state, Ticket):
             self.desk.cancel(state, now)
         elif isinstance(state, Lease):
-            self.desk.settle(state, Outcome(dropped=True, tokens_in=job.tokens_in, tokens_out=job.tokens_out), now)
+            self.desk.settle(state, _took(job, dropped=True), now)
         self._after()
 
     def began(self, job: Job, account: str, said: Said, ticket: Any) -> None:
@@ -122,7 +123,7 @@ class PoolPolicy:
     def failed(self, job: Job, account: str, said: Said, ticket: Any) -> None:
         outcome = Outcome(kind=said.kind, retry_after=said.retry_after)
         if said.kind == "stream_broken":
-            outcome = Outcome(kind=said.kind, tokens_in=job.tokens_in, tokens_out=job.tokens_out)
+            outcome = _took(job, kind=said.kind)
         self.desk.settle(ticket, outcome, self.fleet.now)
         self._after()
         if job.result is not None:
@@ -157,9 +158,7 @@ class PoolPolicy:
                     refills=True,
                 ),
             )
-        outcome = Outcome(
-            tokens_in=job.tokens_in, tokens_out=job.tokens_out, ttft=said.ttft, seconds=said.seconds, rates=rates
-        )
+        outcome = _took(job, ttft=said.ttft, seconds=said.seconds, rates=rates)
         self.fleet.end(job, "served")
         self.desk.settle(ticket, outcome, self.fleet.now)
         self._after()
@@ -171,17 +170,28 @@ class PoolPolicy:
         desk = self.desk
         if self._timer is not None and self._timer <= now:
             return  # the timer goes off at this very moment, after this event
-        for lane in desk.queue.lanes.values():
+        self.check_awake()
+        if desk.queue.waiting:
+            event = desk.next_event()
+            assert event is not None and event > now, "the timer is late"
+            assert self._timer is not None and self._timer <= event, "no timer is set for what comes next"
+
+    def check_awake(self) -> None:
+        """Nobody waits who could be served."""
+        now = self.fleet.now
+        for lane in self.desk.queue.lanes.values():
             first = lane.first()
             assert first is not None, "a lane without anyone in it"
             assert first.want.deadline >= now, "somebody waits beyond the deadline"
             for seat in first.want.roster.seats:
                 asleep = allowed(seat, first.want) and seat.fits(first.want, now, first.order)
                 assert not asleep, f"{first.want.tenant} waits while {seat.account.name} is free"
-        if desk.queue.waiting:
-            event = desk.next_event()
-            assert event is not None and event > now, "the timer is late"
-            assert self._timer is not None and self._timer <= event, "no timer is set for what comes next"
+
+
+def _took(job: Job, **more: Any) -> Outcome:
+    """How an attempt ended for which the provider did all the work."""
+    cost = job.tokens_in + job.tokens_out
+    return Outcome(tokens_in=job.tokens_in, tokens_out=job.tokens_out, cost=cost, **more)
 
 
 def _could(seat: SeatCapacity, want: Want) -> bool:

@@ -8,12 +8,15 @@ from simulation.upstream import Truth
 _OUTAGES = ("upstream_error", "unreachable", "upstream_timeout", "overloaded", "unauthorized")
 
 
-def anything(seed: int) -> Plan:
-    """A fleet in which anything may happen."""
+def anything(seed: int, most: float = 5) -> Plan:
+    """A fleet in which anything may happen, for so many minutes at most."""
     rng = Random(f"anything {seed}")
-    minutes = rng.uniform(1, 5)
-    until = 60 * minutes
+    until = 60 * rng.uniform(1, most)
     truths = [_truth(rng, f"a{i}", until) for i in range(rng.randint(1, 7))]
+    purses = Random(f"purses {seed}")
+    for truth in truths:
+        if purses.random() < 0.25:
+            truth.daily = purses.randint(2_000, 100_000)
     names = [truth.name for truth in truths]
     declared = {name for name in names if rng.random() < 0.6}
     models = {"x": [names]}

@@ -15,8 +15,18 @@ def run(plan, seed: int, **options: object) -> tuple[Fleet, PoolPolicy]:
 
 
 def test_whatever_happens_the_invariants_hold(seed: int) -> None:
+    the_invariants_hold(seed)
+
+
+@pytest.mark.parametrize("seed_of_old", [2670])
+def test_a_seed_that_failed_once_does_not_fail_again(seed_of_old: int) -> None:
+    """2670: the breaker of a host opened anew after a probe, and who waited for another account of it slept on."""
+    the_invariants_hold(seed_of_old)
+
+
+def the_invariants_hold(seed: int) -> None:
     """After each event: nobody sleeps who could be served, nobody is passed over (see `simulation.pool`). At the end:
-    each is answered once, each lease is back, and no known limit was exceeded."""
+    each is answered once, each lease is back, no known limit was exceeded, and no budget overspent."""
     fleet, policy = run(anything(seed), seed)
     desk = policy.desk
     assert all(job.result is not None for job in fleet.plan.jobs), "a request is lost"
@@ -28,6 +38,8 @@ def test_whatever_happens_the_invariants_hold(seed: int) -> None:
         assert account.claim is None and all(seat.claim is None for seat in account.seats.values())
         if account.name in fleet.plan.declared:
             assert fleet.upstreams[account.name].refused == 0, "a known limit was exceeded"
+    for upstream in fleet.upstreams.values():
+        assert upstream.truth.daily is None or upstream.spent <= upstream.truth.daily, "a budget is overspent"
 
 
 @pytest.mark.parametrize("by", ["requests", "tokens", "slots"])

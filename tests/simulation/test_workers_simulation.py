@@ -1,19 +1,20 @@
-"""Several workers that share one set of limits, under a virtual fleet: each seed is one house, one crowd, one course of
-troubles. What is checked after each report: the parts of a limit are never more than the whole."""
+"""Several workers that share one set of limits, on one node or on several, under a virtual fleet: each seed is one
+house, one crowd, one course of troubles. What is checked after each report: the parts of a limit are never more than the
+whole. Whenever a worker looks: nobody waits there who could be served."""
 
 from random import Random
 
 import pytest
 
-from dragoman.accounts.steward import GHOST, RATE, TTL
+from dragoman.accounts.steward import GHOST, MONEY, RATE, TTL
 from simulation.fleet import START, Fleet, Job, Plan
 from simulation.scenario import anything, saturated
 from simulation.upstream import Truth
 from simulation.workers import Troubles, Workers
 
 
-def run(plan, seed: int, workers: int, troubles: Troubles) -> tuple[Fleet, Workers]:
-    fleet = Fleet(plan, seed, lambda fleet: Workers(fleet, workers, troubles))
+def run(plan: Plan, seed: int, workers: int, troubles: Troubles, nodes: int = 1) -> tuple[Fleet, Workers]:
+    fleet = Fleet(plan, seed, lambda fleet: Workers(fleet, workers, troubles, nodes))
     fleet.run()
     assert isinstance(fleet.policy, Workers)
     return fleet, fleet.policy
@@ -24,32 +25,82 @@ def troubles(seed: int) -> tuple[int, Troubles]:
     count = rng.choice([2, 3, 6])
     found = Troubles(latency=rng.choice([0.0005, 0.003, 0.02]), degrade=rng.random() < 0.5, empty=rng.random() < 0.7)
     if rng.random() < 0.4:
-        found.crashes = [(rng.uniform(5, 200), rng.randrange(count)) for _ in range(rng.randint(1, 3))]
+        found.crashes = [(rng.uniform(5, 100), rng.randrange(count)) for _ in range(rng.randint(1, 3))]
     if rng.random() < 0.4:
-        start = rng.uniform(5, 150)
+        start = rng.uniform(5, 80)
         found.away = [(start, start + rng.choice([0.5, 3.0, 20.0, 90.0]))]
     return count, found
 
 
-def forgotten(trouble: Troubles) -> bool:
-    """Whether a dead worker's use is in some minute still when the steward loses its memory: nobody knows it then."""
+def troubles_of_nodes(seed: int) -> tuple[int, int, Troubles]:
+    """How many nodes, how many workers on each, and what befalls them: nodes die, or lose the steward that lives."""
+    rng = Random(f"nodes {seed}")
+    nodes, each = rng.choice([2, 3]), rng.choice([1, 2])
+    found = Troubles(latency=rng.choice([0.001, 0.01, 0.05]), degrade=rng.random() < 0.5, empty=rng.random() < 0.7)
+    if rng.random() < 0.5:
+        start, node = rng.uniform(5, 120), rng.randrange(nodes)
+        found.crashes = [(start, place) for place in range(node * each, (node + 1) * each)]
+    if rng.random() < 0.5:
+        start = rng.uniform(5, 100)
+        found.cuts = [(start, start + rng.choice([2.0, 8.0, 40.0]), rng.randrange(nodes))]
+    if rng.random() < 0.3:
+        start = rng.uniform(5, 100)
+        found.away = [(start, start + rng.choice([0.5, 3.0, 20.0, 90.0]))]
+    return nodes, each, found
+
+
+def forgotten(trouble: Troubles, seconds: float = 2 * GHOST[RATE]) -> bool:
+    """Whether a dead worker's use counts still (for so many seconds) when the steward loses its memory: nobody knows it
+    then."""
     lost = [end for _, end in trouble.away] if trouble.empty else []
-    return any(end - 2 * GHOST[RATE] < crash < end + TTL for end in lost for crash, _ in trouble.crashes)
+    return any(end - seconds < crash < end + TTL for end in lost for crash, _ in trouble.crashes)
 
 
-def test_whatever_happens_to_workers_and_steward_the_limits_hold(house_seed: int) -> None:
-    """Crashed workers, lost messages, a steward that is away and comes back without a memory or with an old one: no
-    known limit is exceeded, each request is answered once, and each lease is back."""
-    count, trouble = troubles(house_seed)
-    fleet, house = run(anything(house_seed), house_seed, count, trouble)
+def slack(trouble: Troubles, nodes: int, each: int) -> float:
+    """By which share a limit may be exceeded (see `steward`): who goes on alone while the steward lives, or begins
+    while it is not to be reached, uses an even part of it, as far as it knows how many workers there are."""
+    if not trouble.degrade:
+        return 0.0
+    lost = [(start, end) for start, end, _ in trouble.cuts] + trouble.away
+    begun = sum(any(start - TTL < crash < end for start, end in lost) for crash, _ in trouble.crashes)
+    return bool(trouble.cuts) / nodes + begun / each
+
+
+def all_is_well(fleet: Fleet, house: Workers, trouble: Troubles) -> None:
+    """At the end: each request was answered, no known limit was exceeded, no budget overspent, and each lease is
+    back."""
     assert all(job.result is not None for job in fleet.plan.jobs), "a request is lost"
-    if not forgotten(trouble):
-        for name in fleet.plan.declared:
-            assert fleet.upstreams[name].refused == 0, f"{name}: a known limit was exceeded"
+    for name, upstream in fleet.upstreams.items():
+        exceeded = name in fleet.plan.declared and upstream.refused and not forgotten(trouble)
+        assert not exceeded, f"{name}: a known limit was exceeded"
+        over = upstream.truth.daily is not None and upstream.spent > upstream.truth.daily
+        assert not over or forgotten(trouble, GHOST[MONEY]), f"{name}: {upstream.spent} of {upstream.truth.daily} spent"
     for worker in house.workers:
         worker.desk.tick(fleet.now + 3600)
         assert worker.desk.queue.waiting == 0
         assert all(account.in_flight == 0 for account in worker.desk.accounts.values()), "a lease is not back"
+
+
+def test_whatever_happens_to_workers_and_steward_the_limits_hold(house_seed: int) -> None:
+    """Crashed workers, lost messages, a steward that is away and comes back without a memory or with an old one."""
+    count, trouble = troubles(house_seed)
+    plan = anything(house_seed, most=2)
+    for truth in plan.truths:
+        truth.slots_slack = float(trouble.outlasted)
+    fleet, house = run(plan, house_seed, count, trouble)
+    all_is_well(fleet, house, trouble)
+
+
+def test_whatever_happens_to_nodes_the_limits_hold_but_for_their_slack(nodes_seed: int) -> None:
+    """Nodes that die with all their workers, and nodes that cannot reach a steward that the others reach."""
+    nodes, each, trouble = troubles_of_nodes(nodes_seed)
+    plan = anything(nodes_seed, most=1.5)
+    for truth in plan.truths:
+        truth.slack = slack(trouble, nodes, each)
+        calls = bool(trouble.cuts) or trouble.outlasted  # go on where the steward takes their worker for dead
+        truth.slots_slack = truth.slack + calls
+    fleet, house = run(plan, nodes_seed, nodes * each, trouble, nodes)
+    all_is_well(fleet, house, trouble)
 
 
 @pytest.mark.parametrize("by", ["requests", "tokens", "slots"])

@@ -3,18 +3,23 @@ refuse. All from one seed; no clock but the one that is told."""
 
 from collections import deque
 from dataclasses import dataclass, field
+from math import ceil
 from random import Random
 
 
 @dataclass
 class Truth:
-    """What an account really takes. `manners`: what it says with a refusal: the true time, nothing, or lies."""
+    """What an account really takes. `manners`: what it says with a refusal: the true time, nothing, or lies. `slack`,
+    `slots_slack`: by which share it takes more than its limits say. `daily`: what its owner will spend, a token costing 1."""
 
     name: str
     host: str
     rpm: int = 10**9
     tpm: int = 10**12
     slots: int = 10**9
+    slack: float = 0.0
+    slots_slack: float = 0.0
+    daily: int | None = None
     ttft: float = 0.4
     speed: float = 80.0
     manners: str = "true"
@@ -42,6 +47,7 @@ class Upstream:
         self.in_flight = 0
         self.calls = 0
         self.refused = 0
+        self.spent = 0
         self._window: deque[tuple[float, int]] = deque()
         self._tokens = 0
 
@@ -62,11 +68,14 @@ class Upstream:
             hang = 15.0 if outage == "upstream_timeout" else 0.02
             return Said(outage, None, seconds=hang)
         requests, used = self.used(now)
-        if requests + 1 > truth.rpm or used + tokens > max(truth.tpm, tokens) or self.in_flight + 1 > truth.slots:
+        rpm, tpm = (limit + ceil(limit * truth.slack) for limit in (truth.rpm, truth.tpm))
+        slots = truth.slots + ceil(truth.slots * truth.slots_slack)
+        if requests + 1 > rpm or used + tokens > max(tpm, tokens) or self.in_flight + 1 > slots:
             self.refused += 1
             return Said("rate_limited", self._retry_after(now, tokens), seconds=0.02)
         self._window.append((now, tokens))
         self._tokens += tokens
+        self.spent += tokens
         self.in_flight += 1
         ttft = truth.ttft * self.rng.lognormvariate(0, 0.3)
         seconds = ttft + output / truth.speed

@@ -191,9 +191,11 @@ class SeatCapacity:
             return 0
         level = 2
         if self.cooldown.state or account.cooldown.state or account.host.cooldown.state:
-            level = min(self.cooldown.allows(now), account.cooldown.allows(now), account.host.cooldown.allows(now))
-            if not level:
-                return 0
+            for cooldown in (self.cooldown, account.cooldown, account.host.cooldown):
+                if cooldown.state and (allows := cooldown.allows(now)) < level:
+                    level = allows
+                    if not level:
+                        return 0
         if self.claim is not None or account.claim is not None:
             for claim in (self.claim, account.claim):
                 if claim is not None and (order is None or claim < order):

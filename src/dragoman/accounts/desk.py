@@ -396,6 +396,7 @@ class Desk:
             self._refuse_hopeless(account, now)
         elif account.host.failed(now, lease.at, self._draw()):
             self._tell(seat, account.host.cooldown)
+            self._host_changed(account.host)  # who waits for another account of it knows of no end of its rest yet
             for other in self.accounts.values():
                 if other.host is account.host:
                     self._refuse_hopeless(other, now)

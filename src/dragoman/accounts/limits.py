@@ -99,7 +99,7 @@ class Window:
         turns = max(0, math.ceil((over - left) / self.whole))  # of what is taken from now on, most must leave again
         over -= turns * self.whole
         gone, drained = 0.0, now + self.seconds if over > 0 else now
-        for leaves, held in self._slots:
+        for leaves, held in self._slots if self.used > 0 else ():  # what was taken may have been corrected to nothing
             if gone >= over - 1e-6:
                 break
             gone, drained = gone + held * left / self.used, leaves

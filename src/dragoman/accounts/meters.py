@@ -56,7 +56,7 @@ class Meter(ABC):
 
     def low(self, now: float) -> bool:
         """Whether most of its room is used up."""
-        return self.whole() < NEVER and self.room > 0 and self.holder.share - self.used(now) < self.room / 2
+        return self.room > 0 and self.whole() < NEVER and self.holder.share - self.used(now) < self.room / 2
 
     def report(self, now: float) -> Used:
         """What is to be said of it."""

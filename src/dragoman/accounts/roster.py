@@ -8,6 +8,7 @@ hashing with bounded loads" (2016).
 import math
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
+from heapq import nlargest
 from itertools import accumulate
 from zlib import crc32
 
@@ -17,7 +18,9 @@ from dragoman.accounts.lease import Want
 BOUND = 1.25  # a home is left when its load is above so many times its share
 _FREE_LOAD = 4  # calls at once that never make a home too full
 _CLEARLY = 0.8  # the second is taken only if its cost is below this share of the first's: noise decides nothing
-_HOMES = 20_000  # remembered
+_HOMES = 10_000  # conversations whose homes are remembered
+_NEXT = 4  # homes of each: where the first rests or is full, it goes to the next
+_LOOKS = 4  # for a seat that takes a call, before all are looked at
 _LITTLE = 1e-6
 _MASK = (1 << 64) - 1
 
@@ -35,25 +38,32 @@ class Tier:
         mean = self._total / len(self.weights) if self.weights else 1.0
         self._each = [mean / weight for weight in self.weights]  # how heavy one call weighs, by the seat's weight
         self._salts = [crc32(f"{seat.account.name}\0{seat.model}".encode()) for seat in self.seats]
-        self._homes: dict[str, int] = {}
+        self._homes: dict[str, list[int]] = {}
 
     def pick(self, want: Want, now: float, order: Order | None, draw: Callable[[], float]) -> SeatCapacity | None:
         """A seat that is well and takes `want` now, from a few looks: None says only that they did not suffice."""
         seats = self.seats
-        if want.affinity is not None:
-            i = self._home(want.affinity)
-            if seats[i].fits(want, now, order) == 2 and not self._overloaded(i):
-                return seats[i]
-            return None
         if len(seats) == 1:
             return seats[0] if seats[0].fits(want, now, order) == 2 else None
-        i = min(bisect_right(self._cumulated, draw() * self._total), len(seats) - 1)
-        j = min(bisect_right(self._cumulated, draw() * self._total), len(seats) - 1)
-        if seats[i].fits(want, now, order) != 2:
+        if want.affinity is not None:
+            for i in self._homes.get(want.affinity) or self._find_homes(want.affinity):
+                if seats[i].fits(want, now, order) == 2 and not self._overloaded(i):
+                    return seats[i]
             return None
-        if i == j or seats[j].fits(want, now, order) != 2:
-            return seats[i]
-        return self._better(i, j, want)
+        i = self._drawn(want, now, order, draw)
+        j = self._drawn(want, now, order, draw)
+        if i < 0 or j < 0:
+            return None
+        return seats[i] if i == j else self._better(i, j, want)
+
+    def _drawn(self, want: Want, now: float, order: Order | None, draw: Callable[[], float]) -> int:
+        """One that is well and takes `want` now, by weight; -1: none was found."""
+        seats, cumulated = self.seats, self._cumulated
+        for _ in range(_LOOKS):
+            i = bisect_right(cumulated, draw() * self._total, 0, len(seats) - 1)
+            if seats[i].fits(want, now, order) == 2:
+                return i
+        return -1
 
     def search(self, candidates: Iterable[int], want: Want, draw: Callable[[], float]) -> SeatCapacity:
         """The one to take of those that take `want` now (at least one)."""
@@ -64,9 +74,7 @@ class Tier:
             below = [i for i in free if not self._overloaded(i)] or free
             return self.seats[max(below, key=lambda i: self._pull(want.affinity or "", i))]
         cumulated = list(accumulate(self.weights[i] for i in free))
-        last = len(free) - 1
-        i = free[min(bisect_right(cumulated, draw() * cumulated[-1]), last)]
-        j = free[min(bisect_right(cumulated, draw() * cumulated[-1]), last)]
+        i, j = (free[bisect_right(cumulated, draw() * cumulated[-1], 0, len(free) - 1)] for _ in range(2))
         return self._better(i, j, want)
 
     def _better(self, i: int, j: int, want: Want) -> SeatCapacity:
@@ -83,14 +91,12 @@ class Tier:
         cost_j *= (1 + second.in_flight * self._each[j]) / (health_j.success * health_j.success + _LITTLE)
         return second if cost_j < _CLEARLY * cost_i else first
 
-    def _home(self, key: str) -> int:
-        home = self._homes.get(key)
-        if home is None:
-            home = max(range(len(self.seats)), key=lambda i: self._pull(key, i))
-            if len(self._homes) >= _HOMES:
-                self._homes.clear()
-            self._homes[key] = home
-        return home
+    def _find_homes(self, key: str) -> list[int]:
+        """The seats that attract a conversation most, in that order."""
+        if len(self._homes) >= _HOMES:
+            self._homes.clear()
+        homes = self._homes[key] = nlargest(_NEXT, range(len(self.seats)), key=lambda i: self._pull(key, i))
+        return homes
 
     def _pull(self, key: str, i: int) -> float:
         """How much a seat attracts a conversation: weighted rendezvous, by -weight / ln(uniform)."""

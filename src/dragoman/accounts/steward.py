@@ -27,8 +27,10 @@ By how much a limit may be exceeded nevertheless, by all workers together:
 
 - what was taken is corrected to more than was estimated: by that, as with one worker;
 - what is learned falls below what is held: until the next report of each worker, a tenth of a second under load;
-- a worker that cannot reach a steward that lives, and whose policy is to go on alone: by its even part, the whole
-  divided by the number of workers;
+- a worker that cannot reach a steward that lives: by its calls under way, which it took for dead; with the policy to go
+  on alone, by its even part too, the whole divided by the number of workers;
+- a worker that begins while no steward is to be reached, with that policy: by the whole divided by the number of
+  workers of its own host, for it knows of no others;
 - without a steward, and with that policy: in the first minute, by what workers took within what they held after the
   others had last heard of it (a few seconds, until all notice); by calls in flight that last four times as long as is
   usual, or longer than a minute;

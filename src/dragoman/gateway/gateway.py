@@ -90,7 +90,8 @@ class Gateway:
 
     async def share(self, link: Link, workers: int, number: int) -> None:
         """From now on the limits are those of all workers together; waits a while for this one's part of them."""
-        shares = Shares(uuid4().hex, self.leases.desk, self.limiter, workers=workers, rank=number)
+        name = f"{number:03}-{uuid4().hex}"
+        shares = Shares(name, self.leases.desk, self.limiter, workers=workers, rank=number)
         self.shared = self.leases.line = Shared(
             shares, link, clock=self.leases.now, after=self.leases.after, degrade=self._degrade
         )
