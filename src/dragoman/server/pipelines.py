@@ -13,7 +13,6 @@ from dragoman.canon import Failed, Failure
 from dragoman.gateway.gateway import Gateway
 from dragoman.gateway.inside import Inside
 from dragoman.gateway.visit import Took, Visit
-from dragoman.voice.codecs import ga
 from dragoman.voice.codecs.codec import Notices
 from dragoman.voice.engine import EngineError, Spent
 from dragoman.voice.engines import Engines, open_engines
@@ -130,4 +129,4 @@ async def open_pipeline(
     except Refused as refused:
         message = refused.error["message"]
         raise Failed(Failure(kind="bad_request", message=message, param=refused.error["param"])) from None
-    return Piped(pipeline, bridges.client_codec(dialect, notices) or ga.Client(bridges.new_id))
+    return Piped(pipeline, bridges.client_codec(dialect, notices))

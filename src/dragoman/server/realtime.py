@@ -324,8 +324,8 @@ class Relayed:
         dialect = opening.surface.dialect
         spoken = {place.spoken for place in opening.visit.serving.lines.places(model)}
         self._direct = dialect in _ALIKE and spoken == {dialect} and opening.settings is None
-        notices = "off" if spoken == {"ga"} and dialect == "ga" else opening.surface.notices
-        self.codec = None if self._direct else bridges.client_codec(dialect, notices)
+        relayed = self._direct or {dialect} == spoken == {"ga"}
+        self.codec = None if relayed else bridges.client_codec(dialect, opening.surface.notices)
         self._codecs = [self.codec]
         self._line = self._as_line(opened)
 
