@@ -29,6 +29,8 @@ def serve(
     ] = False,
 ) -> None:
     """Run the gateway."""
+    from dragoman.server.voice_names import check_voice
+
     watched = config_path(config_file)
 
     def load() -> config.Config:
@@ -41,6 +43,7 @@ def serve(
                 f'server.host "{server.host}" can be reached from elsewhere: set access.mode = "keys", '
                 "or start with --insecure-open"
             )
+        check_voice(settings)
         return settings
 
     raise typer.Exit(run(load, watched))
