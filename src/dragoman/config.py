@@ -263,7 +263,7 @@ class Route(Struct, forbid_unknown_fields=True, kw_only=True):
 
 
 class Voice(Struct, forbid_unknown_fields=True, kw_only=True):
-    """`max_sessions`: that a gateway key may have open at a time (per worker); the next two hold for each session.
+    """`max_sessions`: that a gateway key may have open at a time; the next two hold for each session.
     `ice_servers`: how calls over WebRTC learn by which addresses they can be reached."""
 
     stt: str = "local"

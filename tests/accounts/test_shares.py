@@ -1,5 +1,6 @@
 """Workers' sides of shared limits against a steward, message by message, in virtual time."""
 
+import contextlib
 from datetime import UTC, datetime
 from random import Random
 
@@ -7,6 +8,7 @@ import pytest
 
 from dragoman.access.limits import Limiter, Refused, Short
 from dragoman.access.principal import Principal
+from dragoman.access.visits import Visits
 from dragoman.accounts import lease as given
 from dragoman.accounts.capacity import AccountSpec
 from dragoman.accounts.desk import Candidate, Desk
@@ -46,7 +48,8 @@ class Worker:
         self.desk.declare(AccountSpec(name="a", host="h", limits=house.limits), house.now)
         self.roster = self.desk.roster([[Candidate("a", "m", price=(1, 0))]])
         self.limiter = Limiter(shared=True)
-        self.shares = Shares(name, self.desk, self.limiter, workers=2, rank=int(name[1:]))
+        self.visits = Visits(shared=True)
+        self.shares = Shares(name, self.desk, self.limiter, self.visits, workers=2, rank=int(name[1:]))
 
     def talk(self) -> None:
         report = self.shares.report(self.house.now, self.house.run)
@@ -446,3 +449,52 @@ def test_nobody_is_refused_for_one_accounts_rate_while_this_worker_has_all_slots
     house.talk()
     assert isinstance(ask(first, "a"), given.Refused)
     assert isinstance(ask(first, None), Ticket)
+
+
+def test_a_key_has_no_more_sessions_than_it_may_whatever_workers_they_are_at() -> None:
+    house = House(3, Limits())
+    house.talk()
+
+    def enters(worker: Worker) -> bool:
+        for _ in range(4):
+            try:
+                worker.visits.enter("k", 3, house.now)
+                return True
+            except Short:
+                house.now += 0.2
+                house.talk()
+            except Refused:
+                return False
+        return False
+
+    first, second, third = house.workers
+    assert [enters(worker) for worker in (first, second, second, third, first)] == [True, True, True, False, False]
+    house.now += 2.0  # who was refused waits no more
+    house.talk()
+    second.visits.leave("k")
+    assert enters(third)
+    assert not enters(second)
+    for worker in (first, second, third):
+        worker.visits.leave("k")
+    house.now += 2.0
+    house.talk()
+    assert [enters(first) for _ in range(4)] == [True, True, True, False]
+
+
+def test_the_sessions_of_a_worker_that_died_are_free_again() -> None:
+    house = House(2, Limits())
+    house.talk()
+    gone, other = house.workers
+    with pytest.raises(Short):
+        gone.visits.enter("k", 1, house.now)
+    house.talk()
+    gone.visits.enter("k", 1, house.now)
+    house.talk()
+    house.workers.remove(gone)
+    for _ in range(8):
+        house.now += 1.0
+        with contextlib.suppress(Short):
+            other.visits.enter("k", 1, house.now)
+            return
+        house.talk()
+    raise AssertionError("nobody may enter")

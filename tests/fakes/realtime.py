@@ -184,7 +184,7 @@ class Session:
                 self.talk.received.append(event)
                 if not self.fake.beta:
                     try:
-                        shape.conform(RealtimeClientEventParam, event)
+                        shape.conform(RealtimeClientEventParam, _without_nulls(event))
                     except shape.Wrong as wrong:
                         self.talk.wrong.append(f"{event.get('type')}: {wrong}")
                         await self.refuse(
@@ -239,7 +239,7 @@ class Session:
             case "conversation.item.retrieve":
                 found = next((item for item in self.talk.items if item["id"] == event["item_id"]), None)
                 if found is None:
-                    await self.refuse(event, "no such item", "item_not_found", "item_id")
+                    await self.refuse(event, "no such item", "item_retrieve_invalid_item_id", "item_id")
                 else:
                     await self.say("conversation.item.retrieved", item=found)
             case "conversation.item.truncate":
@@ -418,6 +418,21 @@ class Session:
 def tone(word: str) -> str:
     """The base64 of a word's sound: which word it is can be told from it."""
     return base64.b64encode((word.encode() * RATE)[: WORD_MS * RATE * 2 // 1000]).decode()
+
+
+# what OpenAI takes as null, though its types do not say so
+_NULLABLE = {
+    "session": {"audio": {"input": {"noise_reduction": {}, "transcription": {}}}},
+    "response": {"instructions": {}},
+}
+
+
+def _without_nulls(event: dict[str, Any], nullable: dict[str, Any] = _NULLABLE) -> dict[str, Any]:
+    return {
+        name: _without_nulls(value, nullable[name]) if name in nullable and isinstance(value, dict) else value
+        for name, value in event.items()
+        if value is not None or nullable.get(name) != {}
+    }
 
 
 def _without_sound(part: dict[str, Any]) -> dict[str, Any]:

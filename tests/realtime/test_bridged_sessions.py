@@ -272,6 +272,18 @@ async def test_a_session_goes_on_when_gemini_goes_away(tmp_path: Path, gemini: G
         assert history[1]["parts"] == [{"text": "one two three four five"}]
 
 
+async def test_a_client_that_did_not_ask_hears_nothing_that_its_protocol_has_not(
+    tmp_path: Path, gemini: GeminiLiveFake
+) -> None:
+    async with gate(tmp_path, [gemini_account(gemini)]) as running:
+        heard = Heard()
+        async with openai_client(running).realtime.connect(model="gemini/gemini-3.8-live") as connection:
+            await connection.session.update(session={"type": "realtime", "audio": {"output": {"voice": "alloy"}}})
+            await connection.response.create()
+            await heard.until(connection, "response.done")
+        assert not [event for event in heard.events if event["type"].startswith("dragoman.")]
+
+
 async def test_a_client_that_asks_hears_what_its_provider_cannot_take(tmp_path: Path, gemini: GeminiLiveFake) -> None:
     async with gate(tmp_path, [gemini_account(gemini)]) as running:
         connect = openai_client(running).realtime.connect(

@@ -12,6 +12,7 @@ from dragoman.access import keys
 from dragoman.catalog.prices import PICO
 from dragoman.config import State
 from dragoman.ledger.store import Store
+from dragoman.server.realtime import Relayed
 from dragoman.wire.errors import NotUpgraded
 from fakes.realtime import Fate, RealtimeFake
 
@@ -93,6 +94,22 @@ async def test_only_so_long(tmp_path: Path, fake: RealtimeFake) -> None:
         assert (await until(socket, "error"))[-1]["error"]["code"] == "session_expired"
         assert await socket.receive() is None
         assert socket.code == 1001
+
+
+async def test_a_time_out_within_a_session_is_not_taken_for_its_end(
+    tmp_path: Path, fake: RealtimeFake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def late(self: object, client: object) -> tuple[int, str]:
+        raise TimeoutError("of something within")
+
+    monkeypatch.setattr(Relayed, "run", late)
+    async with gate(tmp_path, [account("a", fake)], voice={"max_session_minutes": 10}) as running:
+        socket = await dial(running)
+        told = (await until(socket, "error"))[-1]["error"]
+        assert (told["type"], told["code"]) == ("server_error", "internal")
+        assert await socket.receive() is None
+        assert socket.code == 1011
+        assert running.app.sessions.counts.broken == 1
 
 
 async def test_only_so_many_tokens(tmp_path: Path, fake: RealtimeFake) -> None:

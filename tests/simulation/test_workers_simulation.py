@@ -1,6 +1,6 @@
 """Several workers that share one set of limits, on one node or on several, under a virtual fleet: each seed is one
-house, one crowd, one course of troubles. What is checked after each report: the parts of a limit are never more than the
-whole. Whenever a worker looks: nobody waits there who could be served."""
+house, one crowd, one course of troubles. What is checked after each report: the parts of a limit are never more than
+the whole. Whenever a worker looks: nobody waits there who could be served."""
 
 from random import Random
 

@@ -10,7 +10,8 @@ from random import Random
 @dataclass
 class Truth:
     """What an account really takes. `manners`: what it says with a refusal: the true time, nothing, or lies. `slack`,
-    `slots_slack`: by which share it takes more than its limits say. `daily`: what its owner will spend, a token costing 1."""
+    `slots_slack`: by which share it takes more than its limits say. `daily`: what its owner will spend, a token
+    costing 1."""
 
     name: str
     host: str

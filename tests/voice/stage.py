@@ -68,7 +68,7 @@ class Script:
     name = "script"
     metered = False
 
-    def __init__(self, lines: Sequence[str | EngineError] = ("Hello there.",)) -> None:
+    def __init__(self, lines: Sequence[str | Exception] = ("Hello there.",)) -> None:
         self.lines = list(lines)
         self.begun: list[Line] = []
 
@@ -82,7 +82,7 @@ class Script:
 
 
 class Line:
-    def __init__(self, says: str | EngineError) -> None:
+    def __init__(self, says: str | Exception) -> None:
         self.says = says
         self.sound = b""
         self.dropped = False
@@ -103,7 +103,7 @@ class Line:
         self.dropped = True
 
     def _say(self) -> Words:
-        if isinstance(self.says, EngineError):
+        if isinstance(self.says, Exception):
             raise self.says
         return Words(self.says)
 
@@ -145,7 +145,7 @@ class Sure:
 
 
 class Engines:
-    def __init__(self, *lines: str | EngineError) -> None:
+    def __init__(self, *lines: str | Exception) -> None:
         self.transcriber = Script(lines or ("Hello there.",))
         self.speaker = Voice()
         self.judge: Sure | None = Sure()

@@ -4,7 +4,8 @@ import asyncio
 
 import pytest
 
-from dragoman.voice.engine import Words
+from dragoman.voice.ear import PIECE, Ear
+from dragoman.voice.engine import EngineError, Words
 
 from .stage import Client, Engines, Session, Writer, append, says, silence, speech
 
@@ -120,17 +121,46 @@ async def test_a_model_that_breaks_fails_the_answer_and_not_the_session():
         assert done["status"] == "failed" and done["status_details"]["error"]["code"] == "internal"
 
 
-async def test_a_fault_of_ours_is_told_and_the_session_goes_on(monkeypatch):
-    async with Session() as session:
-        dialogue = session.pipeline._dialogue
-        client = dialogue.client
-        monkeypatch.setattr(dialogue, "client", lambda said, now: 1 / 0)
+async def test_a_fault_of_ours_is_told_and_counted_and_ends_the_session(monkeypatch):
+    broken = []
+    async with Session(broke=lambda: broken.append(1)) as session:
+        monkeypatch.setattr(session.pipeline._dialogue, "client", lambda said, now: 1 / 0)
         session.client.say(CREATE)
         error = (await session.client.sees("error"))["error"]
         assert error["type"] == "server_error"
-        monkeypatch.setattr(dialogue, "client", client)
-        session.client.say(CREATE)
-        await session.client.sees("response.done")
+    assert (session.closed.code, broken) == (1011, [1])
+
+
+async def test_an_engine_s_failure_is_no_fault_of_ours_but_its_bug_is():
+    for failure, count in ((EngineError("no line"), 0), (RuntimeError("a bug"), 1)):
+        broken = []
+        engines = Engines("Hello.")
+        async with Session(engines, broke=lambda broken=broken: broken.append(1)) as session:
+            engines.transcriber.lines[0] = failure
+            heard = {"input": {"transcription": {"model": "any"}}}
+            session.client.say({"type": "session.update", "session": {"type": "realtime", "audio": heard}})
+            session.client.say(append(silence(300)), append(speech(600)), append(silence(2000)))
+            await session.client.sees("conversation.item.input_audio_transcription.failed")
+        assert (len(broken) > 0) == bool(count)
+
+
+async def test_a_long_append_is_taken_in_pieces_and_others_have_their_turn_between(monkeypatch):
+    """Fifteen MiB of telephone sound are half an hour: decoding and resampling all of it at once would hold up all."""
+    taken = []
+    take = Ear._take
+    monkeypatch.setattr(Ear, "_take", lambda ear, data: (taken.append(len(data)), take(ear, data)))
+    form = {"type": "session.update", "session": {"type": "realtime", "audio": {"input": {"turn_detection": None}}}}
+    async with Session() as session:
+        said = speech(120_000)
+        session.client.say(form, append(said), {"type": "input_audio_buffer.commit"})
+        beats = 0
+        while not session.client.of("input_audio_buffer.committed"):
+            await asyncio.sleep(0)
+            beats += 1
+        assert sum(taken) == len(said) and max(taken) <= PIECE
+        assert beats > len(taken) / 4
+    heard = b"".join(line.sound for line in session.engines.transcriber.begun)
+    assert len(heard) == pytest.approx(120_000 * 32, abs=100)
 
 
 async def test_a_turn_s_record_has_its_stages_in_order():

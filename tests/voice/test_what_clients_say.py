@@ -59,7 +59,17 @@ REFUSED = {
     "an item after nobody": (create(previous_item_id="nobody"), "item_not_found", "previous_item_id"),
     "an item that is not there": (
         {"type": "conversation.item.retrieve", "item_id": "nobody"},
-        "item_not_found",
+        "item_retrieve_invalid_item_id",
+        "item_id",
+    ),
+    "the truncation of an item that is not there": (
+        {"type": "conversation.item.truncate", "item_id": "nobody", "content_index": 0, "audio_end_ms": 9},
+        "item_truncate_invalid_item_id",
+        "item_id",
+    ),
+    "the deletion of an item that is not there": (
+        {"type": "conversation.item.delete", "item_id": "nobody"},
+        "item_delete_invalid_item_id",
         "item_id",
     ),
     "half a block of base64": ({"type": "input_audio_buffer.append", "audio": "AAA=A"}, "invalid_value", "audio"),

@@ -72,8 +72,8 @@ class _Shared:
 
 class Shares:
     """All that this worker shares. `workers` and `rank`: how many there are, and which this one is; at first, as far
-    as its own host knows. On one host, `worker` sorts as `rank` does: so one that begins while the steward is away takes
-    the part of the one it replaces."""
+    as its own host knows. On one host, `worker` sorts as `rank` does: so one that begins while the steward is away
+    takes the part of the one it replaces."""
 
     def __init__(self, worker: str, desk: Desk, *others: Sharer, workers: int = 1, rank: int = 0) -> None:
         self.worker = worker

@@ -20,6 +20,7 @@ def check(config_file: ConfigFile = None, as_json: AsJson = False) -> None:
     """Validate the config, and print accounts, models and routes. Secrets are masked."""
     from dragoman.catalog.directory import Directory
     from dragoman.gateway.router import Router
+    from dragoman.server.voice_names import check_voice
     from dragoman.telemetry.settings import plan
 
     path = config_path(config_file)
@@ -28,6 +29,7 @@ def check(config_file: ConfigFile = None, as_json: AsJson = False) -> None:
     directory = Directory(found, prices)  # raises ConfigError where a target's provider does not exist
     plan(found)  # raises ConfigError where telemetry is asked for and can't be
     floors = Router(found, directory, prices).certificates
+    check_voice(found)
     resolved = {
         "config": str(path) if path else None,
         "listens": f"{found.server.host}:{found.server.port}",

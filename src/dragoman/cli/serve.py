@@ -28,6 +28,8 @@ def serve(
     ] = False,
 ) -> None:
     """Run the gateway."""
+    from dragoman.server.voice_names import check_voice
+
     watched = config_path(config_file)
 
     def load() -> config.Config:
@@ -37,6 +39,7 @@ def serve(
         server.workers = workers or server.workers
         if (why := exposed(settings)) and not insecure_open:
             raise config.ConfigError(f"{why}, or start with --insecure-open")
+        check_voice(settings)
         return settings
 
     raise typer.Exit(run(load, watched))

@@ -19,6 +19,7 @@ from dragoman.access.limits import Limiter, Refused
 from dragoman.access.oidc import SignIn
 from dragoman.access.principal import Principal
 from dragoman.access.tokens import looks_like_one
+from dragoman.access.visits import Visits
 from dragoman.accounts.leases import Leases
 from dragoman.accounts.links import Link
 from dragoman.accounts.overlay import Overlay, lay
@@ -69,6 +70,7 @@ class Gateway:
         shared = settings.server.workers > 1 or settings.state.shared != "memory"
         self.leases = Leases(shared)
         self.limiter = Limiter(shared)
+        self.visits = Visits(shared)
         self.shared: Shared | None = None
         self.counting: asyncio.Task[None] | None = None  # while it is not known yet what budgets have left
         self._degrade = settings.state.shared_fallback == "degrade"
@@ -91,7 +93,7 @@ class Gateway:
     async def share(self, link: Link, workers: int, number: int) -> None:
         """From now on the limits are those of all workers together; waits a while for this one's part of them."""
         name = f"{number:03}-{uuid4().hex}"
-        shares = Shares(name, self.leases.desk, self.limiter, workers=workers, rank=number)
+        shares = Shares(name, self.leases.desk, self.limiter, self.visits, workers=workers, rank=number)
         self.shared = self.leases.line = Shared(
             shares, link, clock=self.leases.now, after=self.leases.after, degrade=self._degrade
         )
@@ -156,6 +158,20 @@ class Gateway:
             await self._admit(story, maker)
         except Refused as refused:
             raise Failed(_refused(refused)) from None
+
+    async def enter(self, key: str, most: int | None) -> None:
+        """A realtime session of `key` (its id) begins, of which there may be `most` at a time; `leave` follows.
+        Raises `Failed`."""
+        try:
+            await granted(lambda: self.visits.enter(key, most, self.leases.now()), self.shared)
+        except Refused as refused:
+            raise Failed(_refused(refused)) from None
+
+    def leave(self, key: str) -> None:
+        """One is over."""
+        self.visits.leave(key)
+        if self.shared is not None:
+            self.shared.nudge()
 
     async def _relay(self, serving: Serving, story: Story) -> None:
         await relay(serving, story, self.hosted)

@@ -9,7 +9,7 @@ import time
 import msgspec
 from msgspec import Struct
 
-from dragoman.canon import Failed, Failure, Usage
+from dragoman.canon import Failure, Usage
 from dragoman.config import Voice
 from dragoman.gateway.call import Call, Out, Story
 from dragoman.gateway.gateway import Gateway
@@ -31,34 +31,11 @@ class Took(Struct, kw_only=True):
     resumed: int = 0
 
 
-class Visits:
-    """Which sessions are open, of whom. One per worker."""
-
-    def __init__(self) -> None:
-        self._open: dict[str, int] = {}  # by key id
-
-    def enter(self, key: str, most: int | None) -> None:
-        """Raises `Failed` where the key has so many open already."""
-        count = self._open.get(key, 0)
-        if most is not None and count >= most:
-            message = f"this gateway key has {count} realtime sessions open, the most it may (voice.max_sessions)"
-            raise Failed(Failure(kind="rate_limited", status=429, message=message, retry_after=10.0))
-        self._open[key] = count + 1
-
-    def leave(self, key: str) -> None:
-        left = self._open.get(key, 0) - 1
-        if left > 0:
-            self._open[key] = left
-        else:
-            self._open.pop(key, None)
-
-
 class Visit:
     """One session. `begin` admits it, `turn` books, `end` ends it."""
 
-    def __init__(self, gateway: Gateway, visits: Visits, call: Call, out: Out) -> None:
+    def __init__(self, gateway: Gateway, call: Call, out: Out) -> None:
         self._gateway = gateway
-        self._visits = visits
         self._inside = False
         self._began = gateway.leases.now()
         self._booked = 0
@@ -77,7 +54,7 @@ class Visit:
         """Raises `Failed` where the session may not be. `maker`: the id of the key that vouches for it, where it comes
         with a client secret."""
         await self._gateway.admit(self.story, maker)
-        self._visits.enter(self.story.row.key or "", self.limits.max_sessions)
+        await self._gateway.enter(self.story.row.key or "", self.limits.max_sessions)
         self._inside = True
 
     def turn(self, took: Took) -> Failure | None:
@@ -125,7 +102,7 @@ class Visit:
     def _leave(self) -> None:
         if self._inside:
             self._inside = False
-            self._visits.leave(self.story.row.key or "")
+            self._gateway.leave(self.story.row.key or "")
 
     def end(self, error: str | None = None, status: int = 200) -> None:
         """The session is over; where nothing was booked of it, that is."""

@@ -5,7 +5,7 @@ from dragoman.catalog.directory import Model
 from dragoman.gateway.lines import Opened
 from dragoman.gateway.visit import Took, Visit
 from dragoman.voice.relaying import bridges
-from dragoman.voice.relaying.ends import End
+from dragoman.voice.relaying.ends import Codec, End
 from dragoman.voice.relaying.passing import WATCHES, Passing, Way
 from dragoman.voice.relaying.relay import Counts, Turn
 
@@ -16,7 +16,7 @@ class Passed:
     lines = b""
 
     def __init__(self, visit: Visit, dialect: str, model: Model, opened: Opened, counts: Counts) -> None:
-        self.codec = bridges.client_codec(dialect)
+        self.codec: Codec | None = bridges.client_codec(dialect)
         self._visit = visit
         self._dialect = dialect
         self._model = model

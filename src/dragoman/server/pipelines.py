@@ -13,7 +13,6 @@ from dragoman.canon import Failed, Failure
 from dragoman.gateway.gateway import Gateway
 from dragoman.gateway.inside import Inside
 from dragoman.gateway.visit import Took, Visit
-from dragoman.voice.codecs import ga
 from dragoman.voice.codecs.codec import Notices
 from dragoman.voice.engine import EngineError, Spent
 from dragoman.voice.engines import Engines, open_engines
@@ -24,6 +23,7 @@ from dragoman.voice.record import Turn
 from dragoman.voice.refusal import Refused
 from dragoman.voice.relaying import bridges
 from dragoman.voice.relaying.ends import Client, Codec, End
+from dragoman.voice.relaying.relay import Counts
 
 log = logging.getLogger("dragoman")
 _KINDS = {False: "realtime", True: "transcription"}
@@ -101,7 +101,7 @@ class Piped:
 
 async def open_pipeline(
     gateway: Gateway, speech: Speech, visit: Visit, name: str, *, dialect: str, transcription: bool, turns: bool,
-    settings: JSON | None, observe: Callable[[Turn], None], notices: Notices = "off",
+    settings: JSON | None, observe: Callable[[Turn], None], counts: Counts, notices: Notices = "off",
 ) -> Piped:  # fmt: skip
     """A session on the model `name` ("" where it only writes down what is said). `settings`: the configuration it
     begins with; `turns`: the client wants to be told of every turn. Raises `Failed`."""
@@ -121,13 +121,16 @@ async def open_pipeline(
         visit.turn(Took(target=spent.target, account=spent.account, usage=spent.usage, cost=spent.cost, error=error,
                         status=502 if spent.failed else 200))  # fmt: skip
 
+    def broke() -> None:
+        counts.broken += 1
+
     engines = await speech.engines(voice)
     try:
         pipeline = Pipeline(
             name, model, engines, kind=_KINDS[transcription], tells_turns=turns, observe=counted,
-            speculations=voice.paid_speculations, book=book, settings=settings,
+            speculations=voice.paid_speculations, book=book, settings=settings, broke=broke,
         )  # fmt: skip
     except Refused as refused:
         message = refused.error["message"]
         raise Failed(Failure(kind="bad_request", message=message, param=refused.error["param"])) from None
-    return Piped(pipeline, bridges.client_codec(dialect, notices) or ga.Client(bridges.new_id))
+    return Piped(pipeline, bridges.client_codec(dialect, notices))

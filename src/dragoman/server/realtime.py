@@ -34,7 +34,7 @@ from dragoman.gateway.call import Call
 from dragoman.gateway.gateway import Gateway
 from dragoman.gateway.lines import Opened
 from dragoman.gateway.naming import find_model
-from dragoman.gateway.visit import Visit, Visits
+from dragoman.gateway.visit import Visit
 from dragoman.server import surfaces
 from dragoman.server.http import Request, Response
 from dragoman.server.passed import Passed, took
@@ -156,7 +156,6 @@ class Sessions:
     def __init__(self, gateway: Gateway, client_secrets: ClientSecrets) -> None:
         self._gateway = gateway
         self._secrets = client_secrets
-        self._visits = Visits()
         self._ends: set[End] = set()  # those of the clients that are here
         self.counts = Counts()
         self.speech = Speech(engines_of(gateway))
@@ -182,7 +181,7 @@ class Sessions:
         `prepare`: what is to be done between the two, or raises `Failed`. Who opens a session, is to `stay`."""
         envelope = dialects.client("gemini" if surface.dialect == "gemini" else "openai-chat")
         call = Call(dialect=envelope, body=b"", headers=request.headers, op="realtime", key=surface.key)
-        visit = Visit(self._gateway, self._visits, call, out)
+        visit = Visit(self._gateway, call, out)
         visit.story.row.dialect = f"realtime.{surface.dialect}"
         session: Session | None = None
         try:
@@ -235,21 +234,24 @@ class Sessions:
         self.counts.open += 1
         minutes = visit.limits.max_session_minutes
         closing, failure = (1011, ""), None
+        limit = asyncio.timeout(None if minutes is None else minutes * 60)
         try:
-            async with asyncio.timeout(None if minutes is None else minutes * 60):
+            async with limit:
                 if session is None:
                     session = await self._open(visit, surface, await _asked_for(end))
                 closing = await session.run(end)
-        except TimeoutError:
-            message = f"this session has reached {minutes:g} minutes, the most it may (voice.max_session_minutes)"
-            failure = Failure(kind="rate_limited", code="session_expired", dialect="openai-chat", message=message)
-            closing = (1001, message)
         except Failed as error:
             failure = error.failure
             closing = (1008, failure.message)
-        except Exception:
-            log.exception("a realtime session broke", extra={"request": visit.call.id})
-            failure = Failure(kind="internal", status=500, message="the gateway failed; its log has the details")
+        except Exception as error:
+            if isinstance(error, TimeoutError) and limit.expired():
+                message = f"this session has reached {minutes:g} minutes, the most it may (voice.max_session_minutes)"
+                failure = Failure(kind="rate_limited", code="session_expired", dialect="openai-chat", message=message)
+                closing = (1001, message)
+            else:
+                log.exception("a realtime session broke", extra={"request": visit.call.id})
+                self.counts.broken += 1
+                failure = Failure(kind="internal", status=500, message="the gateway failed; its log has the details")
         finally:
             self._ends.discard(end)
             self.counts.open -= 1
@@ -309,7 +311,7 @@ async def open_session(
     return await open_pipeline(
         gateway, speech, opening.visit, model.name if model is not None else "", dialect=surface.dialect,
         transcription=surface.transcription, turns=surface.turns, settings=opening.settings, observe=observe,
-        notices=surface.notices,
+        counts=counts, notices=surface.notices,
     )  # fmt: skip
 
 
@@ -325,8 +327,8 @@ class Relayed:
         dialect = opening.surface.dialect
         spoken = {place.spoken for place in opening.visit.serving.lines.places(model)}
         self._direct = dialect in _ALIKE and spoken == {dialect} and opening.settings is None
-        notices = "off" if spoken == {"ga"} and dialect == "ga" else opening.surface.notices
-        self.codec = None if self._direct else bridges.client_codec(dialect, notices)
+        relayed = self._direct or {dialect} == spoken == {"ga"}
+        self.codec = None if relayed else bridges.client_codec(dialect, opening.surface.notices)
         self._codecs = [self.codec]
         self._line = self._as_line(opened)
 

@@ -61,6 +61,11 @@ def session_families(workers: Iterable[Counts]) -> "Iterator[Metric]":
     yield GaugeMetricFamily(
         "dragoman_realtime_sessions", "Realtime sessions that are open.", value=sum(counts.open for counts in each)
     )
+    yield CounterMetricFamily(
+        "dragoman_realtime_faults",
+        "Faults of the gateway's own that came up in realtime sessions: its log has each.",
+        value=sum(counts.broken for counts in each),
+    )
     for name, what, total in (
         ("turns", "Responses that ended in sessions at providers.", sum(counts.turns for counts in each)),
         ("lost", "Sessions at providers whose connection was lost.", sum(counts.lost for counts in each)),

@@ -10,7 +10,7 @@ from dragoman.dialects.estimate import estimate_text
 from dragoman.voice import session
 from dragoman.voice.events import JSON
 from dragoman.voice.playback import Alignment
-from dragoman.voice.refusal import Refused
+from dragoman.voice.refusal import Doing, Refused, no_such_item
 
 _OVERHEAD = 6  # tokens around an item
 ROOT = "root"  # as `previous_item_id`: the beginning
@@ -42,12 +42,14 @@ class Conversation:
     def __len__(self) -> int:
         return len(self._order)
 
-    def find(self, item_id: str, param: str = "item_id") -> Entry:
-        """Raises `Refused`."""
+    def find(self, item_id: str, param: str = "item_id", *, to: Doing | None = None) -> Entry:
+        """Raises `Refused`; `to`: what the client wants to do with it."""
         entry = self._entries.get(item_id)
-        if entry is None:
-            raise Refused(f"Item with item_id '{item_id[:80]}' not found.", "item_not_found", param)
-        return entry
+        if entry is not None:
+            return entry
+        if to is not None:
+            raise no_such_item(to, item_id)
+        raise Refused(f"Item with item_id '{item_id[:80]}' not found.", "item_not_found", param)
 
     def has(self, item_id: str) -> bool:
         return item_id in self._entries
@@ -63,7 +65,9 @@ class Conversation:
     def add(self, entry: Entry, after: str | None = None) -> str | None:
         """Adds it, at the end or after an item (or `ROOT`); returns the id of the one ahead of it. Raises `Refused`."""
         if entry.id in self._entries:
-            raise Refused(f"Item with item_id '{entry.id[:80]}' already exists.", "invalid_value", "item.id")
+            raise Refused(
+                f"Item with item_id '{entry.id[:80]}' already exists.", "item_create_duplicate_item_id", "item.id"
+            )
         if after is None:
             place = len(self._order)
         elif after == ROOT:
@@ -77,13 +81,13 @@ class Conversation:
 
     def delete(self, item_id: str) -> None:
         """Raises `Refused`."""
-        self.find(item_id)
+        self.find(item_id, to="delete")
         del self._entries[item_id]
         self._order.remove(item_id)
 
     def truncate(self, item_id: str, content_index: int, audio_end_ms: float) -> int:
         """Cuts an answer to what was heard of it; returns where, in ms: never behind its end. Raises `Refused`."""
-        entry = self.find(item_id)
+        entry = self.find(item_id, to="truncate")
         if entry.alignment is None:
             raise Refused("Only model output audio messages can be truncated")
         if content_index:

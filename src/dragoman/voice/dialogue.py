@@ -125,7 +125,8 @@ class Dialogue:
             case events.ItemCreate():
                 self._create_item(said)
             case events.ItemRetrieve():
-                self._send(event("conversation.item.retrieved", item=self.conversation.find(said.item_id).item))
+                found = self.conversation.find(said.item_id, to="retrieve")
+                self._send(event("conversation.item.retrieved", item=found.item))
             case events.ItemDelete():
                 self.conversation.delete(said.item_id)
                 self._send(event("conversation.item.deleted", item_id=said.item_id))

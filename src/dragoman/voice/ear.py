@@ -3,6 +3,7 @@
 The clock here is the sound itself: ms of it since the session began (see `turns.py`).
 """
 
+from collections import deque
 from typing import Protocol
 
 from dragoman.voice.detection import detection
@@ -16,6 +17,7 @@ from dragoman.voice.turns import Effect, Frame, State, Turns
 
 APPEND_LIMIT = 15 * 1024 * 1024  # bytes of one `append`, as the original has it
 BUFFER_MS = 10 * 60_000.0  # of sound that nobody has committed
+PIECE = 16 * 1024  # bytes of an `append` that are decoded, resampled and cleaned at a time: some ms of work
 LEAST_MS = 100.0  # of sound that can be committed
 _BYTES_A_MS = HEARD * 2 // 1000
 _CLEANED = HEARD // 100 * 2  # bytes that the cleaner takes at once
@@ -43,6 +45,7 @@ class Ear:
         self._inward = Inward(wire(format), HEARD)
         self._cleaner: Cleaner | None = None
         self._unclean = b""  # less than a frame of the cleaner's
+        self._raw: deque[bytes] = deque()  # of a long `append`, as it came: others wait for a piece, not for all
         self._sound = bytearray()  # what is not committed; in a session that detects, at least the latest of it
         self._begin = 0.0  # ms at which `_sound` begins
         self._seen = 0  # bytes of `_sound` that the detector has looked at
@@ -74,11 +77,19 @@ class Ear:
         if len(audio) > APPEND_LIMIT * 4 // 3 + 4:
             raise Refused(f"Invalid 'audio': more than {APPEND_LIMIT} bytes.", "invalid_value", "audio")
         try:
-            sound = self._inward.feed(bytes_of(audio))
+            data = bytes_of(audio)
+            self._inward.check(data)
         except BadAudio as error:
             raise Refused(f"Invalid 'audio': {error}.", "invalid_value", "audio") from None
-        if not self.detects and self.length() + len(sound) / _BYTES_A_MS > BUFFER_MS:
+        if not self.detects and self.length() + self._inward.ms(data) > BUFFER_MS:
             raise Refused("The input audio buffer is full: commit or clear it.", "input_audio_buffer_full", "audio")
+        if len(data) <= PIECE and not self._raw:
+            self._take(data)
+        else:
+            self._raw += (data[at : at + PIECE] for at in range(0, len(data), PIECE))
+
+    def _take(self, data: bytes) -> None:
+        sound = self._inward.feed(data)
         self._sound += sound if self._cleaner is None else self._cleaned(self._cleaner, sound)
 
     def _cleaned(self, cleaner: Cleaner, sound: bytes) -> bytes:
@@ -88,7 +99,10 @@ class Ear:
         return b"".join(cleaner.process(sound[at : at + _CLEANED]) for at in range(0, whole, _CLEANED))
 
     def listen(self) -> list[Effect]:
-        """What follows from the next frame; call it until `heard` is true."""
+        """What follows from the next frame, or the next piece of a long `append`; call it until `heard` is true."""
+        if self._raw:
+            self._take(self._raw.popleft())
+            return []
         frame = bytes(self._sound[self._seen : self._seen + self._frame])
         self._seen += self._frame
         at = self._begin + self._seen / _BYTES_A_MS
@@ -100,7 +114,7 @@ class Ear:
     @property
     def heard(self) -> bool:
         """The detector has looked at everything it can look at."""
-        return not self.detects or len(self._sound) - self._seen < self._frame
+        return not self._raw and (not self.detects or len(self._sound) - self._seen < self._frame)
 
     def length(self) -> float:
         """Ms of sound that nobody has committed."""

@@ -52,8 +52,17 @@ class Inward:
 
     def __init__(self, format: Format, rate: int) -> None:
         self._encoding = format.encoding
-        source = TELEPHONY if format.encoding != "pcm16" else format.rate
-        self._rates = Resampler(source, rate) if source != rate else None
+        self._source = TELEPHONY if format.encoding != "pcm16" else format.rate
+        self._rates = Resampler(self._source, rate) if self._source != rate else None
+
+    def check(self, data: bytes) -> None:
+        """Raises `BadAudio` for half a sample."""
+        if self._encoding == "pcm16":
+            whole(data)
+
+    def ms(self, data: bytes) -> float:
+        """How long it sounds."""
+        return len(data) / (self._source * (2 if self._encoding == "pcm16" else 1) / 1000)
 
     def feed(self, data: bytes) -> bytes:
         """Raises `BadAudio` for half a sample."""

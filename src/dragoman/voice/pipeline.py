@@ -67,14 +67,14 @@ class Pipeline:
     `kind`: `realtime` or `transcription`. `tells_turns`: the client asked for the event `dragoman.turn`. `observe` is
     given every turn's record, and says why no further one may come, if so. `speculations`: how many answers of a model
     that costs money may be begun in vain. `book` is told what providers' speech engines
-    took. `settings`: the configuration it begins with; raises `Refused`.
+    took, `broke` that a fault of ours has come up. `settings`: the configuration it begins with; raises `Refused`.
     """
 
     def __init__(
         self, model_name: str, model: Model, engines: Ears, *, kind: str = "realtime", tells_turns: bool = False,
         observe: Callable[[Turn], Failure | None] = lambda turn: None, speculations: int = 0,
         book: Book | None = None, seconds: float = SESSION_SECONDS, settings: JSON | None = None,
-        clock: Callable[[], float] = time.monotonic,
+        broke: Callable[[], None] = lambda: None, clock: Callable[[], float] = time.monotonic,
     ) -> None:  # fmt: skip
         self._model = model
         self._engines = engines
@@ -83,6 +83,7 @@ class Pipeline:
         self._observe = observe
         self._speculations = speculations
         self._book = book
+        self._broke = broke
         self._utterances: dict[int, Utterance] = {}
         self._asking: dict[str, tuple[Answering, asyncio.Task[None]]] = {}
         self._judging: asyncio.Task[None] | None = None
@@ -132,9 +133,12 @@ class Pipeline:
                 happening()
                 await self._carry_out()
                 await self._listen()
-            except Exception:
-                log.exception("something broke in voice session %s; it goes on", self.session_id)
+            except Exception:  # nobody knows what state it is in: it ends
+                log.exception("something broke in voice session %s", self.session_id)
+                self._broke()
                 await self._send(error(_BROKE, None))
+                self._closing = orders.Close(1011, str(_BROKE))
+                self._dialogue.close()
 
     async def _next(self) -> Callable[[], None] | None:
         """What happens next; None: the client is gone. Something does when the dialogue is to be woken."""
@@ -228,7 +232,7 @@ class Pipeline:
             try:
                 words = await utterance.words()
             except Exception as failed:
-                _why(failed)
+                self._why(failed)
             await self._tell(lambda: self._dialogue.understood(order.utterance, order.pause, words, self._now()))
 
         self._understanding[order.utterance] = self._start(understand())
@@ -242,7 +246,7 @@ class Pipeline:
             try:
                 words = await utterance.finish()
             except Exception as failed:
-                message = _why(failed)
+                message = self._why(failed)
             await self._tell(lambda: self._dialogue.finished(number, words, message, self._now()))
 
         self._start(finish())
@@ -260,7 +264,7 @@ class Pipeline:
         try:
             complete = await judge.complete(order.pcm, order.words)
         except Exception as failed:
-            _why(failed)
+            self._why(failed)
             return
         await self._tell(lambda: self._dialogue.judged(order.pause, complete, self._now()))
 
@@ -301,6 +305,7 @@ class Pipeline:
                     await self._tell(partial(self._model_said, run, event))
         except Exception:
             log.exception("a model's answer broke a voice session")
+            self._broke()
         if not ended:
             await self._tell(lambda: self._dialogue.model(run, Broken(failure=failure), self._now()))
 
@@ -324,10 +329,19 @@ class Pipeline:
                 if isinstance(said, AsyncGenerator):
                     await said.aclose()
         except Exception as error:
-            failed = _why(error)
+            failed = self._why(error)
         await self._tell(lambda: self._dialogue.spoken(order.run, failed, self._now()))
 
     # plumbing
+
+    def _why(self, failed: Exception) -> str:
+        """What the client is told of an engine's failure; the log has it."""
+        if isinstance(failed, EngineError):
+            log.warning("a speech engine failed: %s", failed)
+            return str(failed)
+        log.error("a speech engine broke", exc_info=failed)
+        self._broke()
+        return "a speech engine failed; the gateway's log has the details"
 
     def _client_said(self, event: object) -> None:
         self._dialogue.client(event, self._now())
@@ -372,15 +386,6 @@ def _bytes_of_update(event: object) -> bytes:
     """A change of the session's configuration, as JSON; of anything else, nothing."""
     is_update = isinstance(event, dict) and event.get("type") == "session.update"
     return msgspec.json.encode(event.get("session")) if is_update and isinstance(event, dict) else b""
-
-
-def _why(failed: Exception) -> str:
-    """What the client is told of an engine's failure; the log has it."""
-    if isinstance(failed, EngineError):
-        log.warning("a speech engine failed: %s", failed)
-        return str(failed)
-    log.error("a speech engine broke", exc_info=failed)
-    return "a speech engine failed; the gateway's log has the details"
 
 
 def _cleaner() -> Cleaner | None:

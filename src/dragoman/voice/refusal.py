@@ -1,12 +1,15 @@
 """What a client is told when an event of its can't be done: the original's own error, and the session lives on."""
 
 import re
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import msgspec
 from msgspec import Struct
 
 T = TypeVar("T")
+Doing = Literal["retrieve", "truncate", "delete"]
+
+_DOING: dict[Doing, str] = {"retrieve": "retrieving", "truncate": "truncating", "delete": "deleting"}
 
 
 class Refused(Exception):
@@ -17,6 +20,12 @@ class Refused(Exception):
     ) -> None:
         super().__init__(message)
         self.error: dict[str, Any] = {"type": kind, "code": code, "message": message, "param": param}
+
+
+def no_such_item(to: Doing, item_id: str) -> Refused:
+    """What the original says of an item that is not there: clients know these codes."""
+    message = f"Error {_DOING[to]} item: the item with id '{item_id[:80]}' does not exist."
+    return Refused(message, f"item_{to}_invalid_item_id", "item_id")
 
 
 def checked(value: object, kind: type[T], where: str = "") -> T:

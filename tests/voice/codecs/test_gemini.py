@@ -258,6 +258,43 @@ def test_a_client_that_begins_without_a_session_update_gets_a_setup_of_defaults(
     assert codec.read('{"setupComplete": {}}') == []
 
 
+def test_what_a_client_says_aside_before_its_configuration_makes_no_setup():
+    codec = gemini.Upstream(numbers(), "m")
+    codec.echoes()
+    assert codec.write({"type": "session.update", "session": {"type": "realtime", "tracing": "auto"}}) == []
+    assert kinds(codec.echoes()) == ["session.updated"]
+    session = {"type": "realtime", "instructions": "Be kind.", "audio": {"output": {"voice": "Puck"}}}
+    (setup,) = told(codec.write({"type": "session.update", "session": session}), "client")
+    assert setup["setup"]["systemInstruction"] == {"parts": [{"text": "Be kind."}]}
+    assert "speechConfig" in setup["setup"]["generationConfig"]
+
+
+def test_a_client_is_told_that_speech_stops_the_reply():
+    """Clients that are not told so cancel it themselves, which then is an error."""
+    session = Session({"audio": {"input": {"turn_detection": {"type": "server_vad", "silence_duration_ms": 300}}}})
+    for event in session.events:
+        assert event["session"]["audio"]["input"]["turn_detection"]["interrupt_response"] is True
+    detection = session.sent[0]["setup"]["realtimeInputConfig"]["automaticActivityDetection"]
+    assert detection == {"silenceDurationMs": 300}
+
+
+def test_an_item_of_the_reply_that_is_being_made_can_be_truncated_and_retrieved():
+    session = Session()
+    session.says("One ")
+    name = session.events[-1]["item_id"]
+    session.write({"type": "conversation.item.truncate", "item_id": name, "content_index": 0, "audio_end_ms": 50})
+    session.write({"type": "conversation.item.retrieve", "item_id": name})
+    assert kinds(session.events)[-3:] == [
+        "conversation.item.truncated",
+        "dragoman.lossy",
+        "conversation.item.retrieved",
+    ]
+    for what in ("truncate", "retrieve"):
+        event = {"type": f"conversation.item.{what}", "item_id": "nobody", "content_index": 0, "audio_end_ms": 0}
+        session.write({k: v for k, v in event.items() if what == "truncate" or k in ("type", "item_id")})
+        assert session.events[-1]["error"]["code"] == f"item_{what}_invalid_item_id"
+
+
 def test_a_spoken_turn_is_told_in_ga_s_order():
     session = Session({"audio": {"input": {"transcription": {"model": "gpt-4o-mini-transcribe"}}}})
     for _ in range(5):
@@ -340,7 +377,7 @@ def test_a_reply_is_cancelled_though_gemini_has_no_word_for_it():
         ({"type": "response.cancel"}, "response_cancel_not_active"),
         ({"type": "input_audio_buffer.commit"}, "input_audio_buffer_commit_empty"),
         ({"type": "conversation.item.delete", "item_id": "i"}, "invalid_value"),
-        ({"type": "conversation.item.retrieve", "item_id": "i"}, "invalid_value"),
+        ({"type": "conversation.item.retrieve", "item_id": "i"}, "item_retrieve_invalid_item_id"),
         ({"type": "response.create", "response": {"conversation": "none"}}, "invalid_value"),
         ({"type": "no.such.event"}, "invalid_value"),
     ],

@@ -14,11 +14,9 @@ def new_id(kind: str) -> str:
     return f"{kind}_{secrets.token_urlsafe(15)}"
 
 
-def client_codec(dialect: str, notices: Notices = "off") -> Codec | None:
-    """What turns a client's dialect into GA's; None for GA itself, unless the client wants to hear of what is lost.
-    Raises `Failed` where there is none."""
-    if dialect == "ga" and notices == "off":
-        return None
+def client_codec(dialect: str, notices: Notices = "off") -> Codec:
+    """What turns a client's dialect into GA's, and keeps to itself what the client does not want to hear. Raises
+    `Failed` where there is none."""
     if dialect not in CLIENTS:
         raise _unbridged(dialect, "clients")
     return CLIENTS[dialect](new_id, notices)

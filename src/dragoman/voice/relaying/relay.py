@@ -52,10 +52,11 @@ Book: TypeAlias = Callable[[Turn], Failure | None]  # gives why no further turn 
 
 
 class Counts(Struct):
-    """What happened to the sessions of a worker: how many are `open`; and of those at providers, turns that ended, ends
-    of providers that were lost, and goings on elsewhere."""
+    """What happened to the sessions of a worker: how many are `open`, and how often a fault of ours came up in one;
+    and of those at providers, turns that ended, ends of providers that were lost, and goings on elsewhere."""
 
     open: int = 0
+    broken: int = 0
     turns: int = 0
     lost: int = 0
     resumed: int = 0

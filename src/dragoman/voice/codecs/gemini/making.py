@@ -33,6 +33,11 @@ class Making:
     def begin(self) -> list[Event]:
         return [self._event("response.created", response=self._told("in_progress", []))]
 
+    def item(self, name: str) -> Event | None:
+        """One of its items, as far as it is made."""
+        made = [*self._output, *([self._message.item] if self._message else [])]
+        return next((item for item in made if item["id"] == name), None)
+
     def sound(self, delta: str) -> list[Event]:
         """A piece of the reply's sound, in base64."""
         events, at = self._part("audio")

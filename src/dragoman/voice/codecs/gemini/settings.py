@@ -14,6 +14,9 @@ _DEFAULTS: Event = {
         "output": {"format": _PCM},
     },
 }
+# what a provider does that is asked for no more than a kind of turns: clients act by it
+_TURNS: Event = {"create_response": True, "interrupt_response": True}
+_ASIDE = frozenset({"tracing", "include"})  # nothing of the setup
 _CHANGEABLE = ("instructions", "tools")
 _KNOWN = ("type", "model", *_CHANGEABLE)
 
@@ -30,9 +33,23 @@ class Settings:
         """Raises `Refused`, with the original's own words, for what is no change of a session."""
         self._judge.update({name: value for name, value in session.items() if name != "tools"} | _functions(session))
 
+    @property
+    def told(self) -> Event:
+        """As the client is told of it."""
+        turns = self.heard.get("turn_detection")
+        if not isinstance(turns, dict):
+            return self.shown
+        return _merged(self.shown, {"audio": {"input": {"turn_detection": {**_TURNS, **turns}}}})
+
     def lay(self, session: Event) -> None:
         """Before the setup: all of it holds."""
         self.shown = _merged(self.shown, session)
+
+    @staticmethod
+    def is_aside(session: Event) -> bool:
+        """Whether a change says nothing of what the setup holds: the one that does may follow."""
+        said = session.keys() - {"type", "model"}
+        return bool(said) and said <= _ASIDE
 
     def change(self, session: Event) -> tuple[Event, list[str]]:
         """After the setup: what changes, and the paths of what would have, but cannot."""

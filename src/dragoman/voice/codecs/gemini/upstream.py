@@ -19,7 +19,7 @@ from dragoman.voice.codecs.gemini.setup import write_context, write_setup
 from dragoman.voice.codecs.gemini.speech import Speech
 from dragoman.voice.codecs.gemini.usage import read_usage
 from dragoman.voice.codecs.sound import milliseconds
-from dragoman.voice.refusal import Refused
+from dragoman.voice.refusal import Refused, no_such_item
 
 _TELEPHONE = {"audio/pcmu": "g711_ulaw", "audio/pcma": "g711_alaw"}
 
@@ -47,7 +47,7 @@ class Upstream(UpstreamCodec):
         self._making: Making | None = None
         self._stopped = False  # the client stopped it, and Gemini may still talk
         self._usage: Event | None = None
-        self._echoes.append(self._event("session.created", session=self._settings.shown))
+        self._echoes.append(self._event("session.created", session=self._settings.told))
 
     # --- to Gemini ---
 
@@ -79,11 +79,14 @@ class Upstream(UpstreamCodec):
     def _update(self, session: Event) -> list[Event]:
         if not self._set_up:
             self._settings.lay(session)
+            if self._settings.is_aside(session):
+                self._echoes.append(self._event("session.updated", session=self._settings.told))
+                return []
             self._updated = True
             return self._setup()
         changed, lost = self._settings.change(session)
         self.note(*(f"session.{name}" for name in lost))
-        self._echoes.append(self._event("session.updated", session=self._settings.shown))
+        self._echoes.append(self._event("session.updated", session=self._settings.told))
         if not changed:
             return []
         update: Event = write_context(changed, self.model or "", self.note)
@@ -177,17 +180,17 @@ class Upstream(UpstreamCodec):
 
     def _truncate(self, event: Event) -> list[Event]:
         """Gemini cuts its reply itself where it was interrupted."""
-        if event.get("item_id") not in self._items:
-            raise self._cannot(event, "item_id", "the name of an item that is not there")
+        if self._item(event) is None:
+            raise no_such_item("truncate", str(event.get("item_id")))
         self.note("conversation.item.truncate")
         fields = {name: event.get(name) for name in ("item_id", "content_index", "audio_end_ms")}
         self._echoes.append(self._event("conversation.item.truncated", **fields))
         return []
 
     def _retrieve(self, event: Event) -> list[Event]:
-        item = self._items.get(str(event.get("item_id")))
+        item = self._item(event)
         if item is None:
-            raise self._cannot(event, "item_id", "the name of an item that is not there")
+            raise no_such_item("retrieve", str(event.get("item_id")))
         self._echoes.append(self._event("conversation.item.retrieved", item=item))
         return []
 
@@ -217,7 +220,7 @@ class Upstream(UpstreamCodec):
         self._ready = True
         self._answers += [encoded(message) for message in self._held]
         self._held = []
-        return [self._event("session.updated", session=self._settings.shown)] if self._updated else []
+        return [self._event("session.updated", session=self._settings.told)] if self._updated else []
 
     def _content(self, said: Event) -> list[Event]:
         events: list[Event] = []
@@ -327,6 +330,11 @@ class Upstream(UpstreamCodec):
         return []
 
     # --- both ---
+
+    def _item(self, event: Event) -> Event | None:
+        """What the event is about: an item of the conversation, or of the reply that is being made."""
+        name = str(event.get("item_id"))
+        return self._items.get(name) or (self._making.item(name) if self._making else None)
 
     def _keep(self, item: Event) -> None:
         self._items[item["id"]] = _without_sound(item)
