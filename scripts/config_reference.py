@@ -249,7 +249,7 @@ MEANING = {
     "Constraints.providers": "Only these",
     "Voice.stt": "Speech to text: `local`, or `provider/model-id` ([Speech engines](speech-engines.md))",
     "Voice.tts": "Text to speech, likewise",
-    "Voice.turn": "What tells the end of a turn: `local`, or `silence` for silence alone",
+    "Voice.turn": "What tells the end of a turn: `local`, or `silence`: what a client names of it, or 500 ms",
     "Voice.max_sessions": "Sessions that a gateway key may have open at a time; no key counts as one",
     "Voice.max_session_minutes": "How long a session may last",
     "Voice.max_session_tokens": "Tokens that a session may take; the turn that goes beyond is the last",

@@ -203,3 +203,13 @@ async def test_drafts_are_made_while_somebody_speaks_unless_they_cost():
             session.client.say(append(silence(3000)))
             await session.client.sees("response.done")
             assert len(drafts) >= least and (least or not drafts)
+
+
+async def test_without_a_judge_half_a_second_of_silence_ends_a_turn():
+    engines = Engines("How are you?")
+    engines.judge = None
+    async with Session(engines) as session:
+        session.client.say(append(silence(300)), append(speech(600)), append(silence(560)))
+        await session.client.sees("response.done")
+        (stopped,) = session.client.of("input_audio_buffer.speech_stopped")
+    assert 1400 <= stopped["audio_end_ms"] < 1432

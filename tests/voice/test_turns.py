@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -327,3 +328,14 @@ def test_resumed_names_the_time() -> None:
     user.speech(160)
     user.silence(160)
     assert user.speech(16) == [Resumed(336)]
+
+
+@pytest.mark.parametrize("settings", [{"type": "server_vad"}, {"type": "semantic_vad", "eagerness": "low"}])
+def test_where_nobody_judges_half_a_second_of_silence_ends_a_turn(settings: dict[str, str]) -> None:
+    told = detection(settings, judged=False)
+    assert told is not None and told.silence_ms == 500
+
+
+def test_where_nobody_judges_the_silence_that_was_named_holds() -> None:
+    told = detection({"type": "server_vad", "silence_duration_ms": 300}, judged=False)
+    assert told is not None and told.silence_ms == 300

@@ -7,6 +7,7 @@ from msgspec import Struct
 
 Eagerness = Literal["low", "medium", "high", "auto"]
 
+PLAIN_MS = 500  # of silence where nobody judges and none was named
 _LONGEST_MS: dict[Eagerness, int] = {"low": 8000, "medium": 4000, "high": 2000, "auto": 1250}
 
 
@@ -26,19 +27,21 @@ class Detection(Struct, frozen=True, kw_only=True):
         return _LONGEST_MS[self.eagerness]
 
 
-def detection(settings: Mapping[str, Any] | None) -> Detection | None:
+def detection(settings: Mapping[str, Any] | None, *, judged: bool = True) -> Detection | None:
     """Of a checked GA `turn_detection`; None (also given so): the client ends turns by itself. A silence that is not
-    named is the local policy's to decide: ask with what the client said, not with defaults filled in."""
+    named is the local policy's to decide: ask with what the client said, not with defaults filled in. Where nobody
+    judges (`judged` false) it is `PLAIN_MS`, whatever the eagerness."""
     if settings is None:
         return None
     given = {name: value for name, value in settings.items() if value is not None}
     interrupts = given.get("interrupt_response", True)
+    silence = None if judged else PLAIN_MS
     if given.get("type") == "semantic_vad":
-        return Detection(eagerness=given.get("eagerness", "auto"), interrupts=interrupts)
+        return Detection(silence_ms=silence, eagerness=given.get("eagerness", "auto"), interrupts=interrupts)
     return Detection(
         threshold=given.get("threshold", 0.5),
         prefix_ms=given.get("prefix_padding_ms", 300),
-        silence_ms=given.get("silence_duration_ms"),
+        silence_ms=given.get("silence_duration_ms", silence),
         idle_ms=given.get("idle_timeout_ms"),
         interrupts=interrupts,
     )

@@ -63,7 +63,7 @@ class Dialogue:
     def __init__(
         self, config: session.Session, activity: VoiceActivity, *, new_id: Callable[[str], str], now: float,
         seconds: float = SESSION_SECONDS, may_speculate: Callable[[], bool] = lambda: True,
-        drafts: bool = True, cleaner: Callable[[], Cleaner | None] = lambda: None,
+        drafts: bool = True, judged: bool = True, cleaner: Callable[[], Cleaner | None] = lambda: None,
         window: int | None = None,
     ) -> None:  # fmt: skip
         self.session = config
@@ -84,7 +84,7 @@ class Dialogue:
         )
         self.listening = Listening(
             config, self.conversation, self.answers, activity, emit=self._emit, new_id=new_id,
-            may_speculate=may_speculate, drafts=drafts,
+            may_speculate=may_speculate, drafts=drafts, judged=judged,
         )  # fmt: skip
 
     def begin(self) -> None:

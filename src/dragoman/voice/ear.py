@@ -33,10 +33,12 @@ class Cleaner(Protocol):
 
 
 class Ear:
-    """One session's. `listen` says what follows for the turns, frame by frame."""
+    """One session's. `listen` says what follows for the turns, frame by frame. `judged`: somebody is asked whether a
+    turn is complete."""
 
-    def __init__(self, activity: VoiceActivity, format: Format, settings: JSON | None) -> None:
-        self.turns = Turns(detection(settings))
+    def __init__(self, activity: VoiceActivity, format: Format, settings: JSON | None, *, judged: bool = True) -> None:
+        self._judged = judged
+        self.turns = Turns(detection(settings, judged=judged))
         self.detects = settings is not None
         self._settings = settings
         self._activity = activity
@@ -61,7 +63,7 @@ class Ear:
             self._format, self._inward = format, Inward(wire(format), HEARD)
         if settings != self._settings:
             self.detects, self._settings = settings is not None, settings
-            self.turns.configure(detection(settings))
+            self.turns.configure(detection(settings, judged=self._judged))
             self._seen = len(self._sound)
 
     def clean(self, cleaner: Cleaner | None) -> None:

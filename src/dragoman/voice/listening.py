@@ -46,9 +46,9 @@ class Listening:
     def __init__(
         self, config: session.Session, conversation: Conversation, answers: Answers, activity: VoiceActivity, *,
         emit: Callable[[orders.Order], None], new_id: Callable[[str], str], may_speculate: Callable[[], bool],
-        drafts: bool,
+        drafts: bool, judged: bool = True,
     ) -> None:  # fmt: skip
-        self.ear = Ear(activity, config.config.audio.input.format, config.detection)
+        self.ear = Ear(activity, config.config.audio.input.format, config.detection, judged=judged)
         self._session = config
         self._conversation = conversation
         self._answers = answers

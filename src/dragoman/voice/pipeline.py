@@ -102,6 +102,7 @@ class Pipeline:
         self._dialogue = Dialogue(
             session, engines.activity(), new_id=_new_id, now=self._now(), seconds=seconds,
             may_speculate=self._may_speculate, drafts=not engines.transcriber.metered,
+            judged=engines.judge is not None,
             cleaner=_cleaner, window=model.window,
         )  # fmt: skip
 
