@@ -54,7 +54,6 @@ async def test_a_providers_engine_is_made_by_its_name() -> None:
         (Voice(stt="lokal"), 'voice.stt: expected "local", "deepgram/MODEL", got "lokal"'),
         (Voice(stt="deepgram"), 'voice.stt: expected "local", "deepgram/MODEL", got "deepgram"'),
         (Voice(tts="deepgram/aura"), 'voice.tts: expected "local", got "deepgram/aura"'),
-        (Voice(turn="guess"), 'voice.turn: expected "local" or "silence", got "guess"'),
     ],
 )
 def test_a_name_that_nobody_makes_is_told_with_the_key(settings: Voice, message: str) -> None:

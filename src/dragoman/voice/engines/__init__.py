@@ -79,8 +79,6 @@ def _named(
     settings: Voice, transcribers: Transcribers, speakers: Speakers
 ) -> tuple[Transcriber | None, Speaker | None]:
     """Those of providers; None for an embedded one."""
-    if settings.turn not in (LOCAL, "silence"):
-        raise ConfigError(f'voice.turn: expected "local" or "silence", got "{settings.turn}"')
     return (
         None if settings.stt == LOCAL else _made("stt", settings.stt, transcribers),
         None if settings.tts == LOCAL else _made("tts", settings.tts, speakers),
