@@ -66,10 +66,6 @@ CASES = [
 ]
 MANY = Case("whole, relayed, 100 accounts", "/v1/chat/completions", CHAT | {"model": "many"}, 32, 3.5)
 
-    *CASES,
-    Case(f"whole, relayed, {MANY} accounts", "/v1/chat/completions", CHAT | {"model": "many"}, 32, 3.5),
-]
-
 
 def free_port() -> int:
     with socket.socket() as probe:
