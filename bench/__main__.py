@@ -64,6 +64,7 @@ CASES = [
     Case("50-chunk stream, relayed", "/v1/chat/completions", CHAT | {"stream": True}, 64, 1.6),
     Case("50-chunk stream, converted (anthropic to openai-chat)", "/v1/messages", MESSAGES | {"stream": True}, 64, 2.2),
 ]
+MANY = Case("whole, relayed, 100 accounts", "/v1/chat/completions", CHAT | {"model": "many"}, 32, 3.5)
 
 
 def free_port() -> int:
@@ -148,8 +149,23 @@ http {{
 
 def gateway_config(folder: Path, port: int, to: int) -> list[str]:
     file = folder / "dragoman.toml"
-    file.write_text(
+    many = "".join(
         f"""
+[[accounts]]
+name = "many-{i}"
+provider = "openai"
+key = "sk-many-{i:010}"
+base_url = "http://127.0.0.1:{to}/v1"
+models = ["mock-many"]
+max_in_flight = 1000
+rpm = 1000000
+tpm = 1000000000
+"""
+        for i in range(100)
+    )
+    file.write_text(
+        many
+        + f"""
 [server]
 port = {port}
 [state]
@@ -161,10 +177,15 @@ name = "bench"
 provider = "openai"
 key = "sk-bench-0123456789"
 base_url = "http://127.0.0.1:{to}/v1"
+models = ["mock-1"]
 max_in_flight = 10000
 [[models]]
 name = "mock-1"
 targets = ["openai/mock-1"]
+price = {{ input = 1.25, cached_input = 0.125, output = 10.0 }}
+[[models]]
+name = "many"
+targets = ["openai/mock-many"]
 price = {{ input = 1.25, cached_input = 0.125, output = 10.0 }}
 """
     )
@@ -332,7 +353,7 @@ def measure(folder: Path, seconds: float, rounds: int, others: list[tuple[peers.
         key = make_key(folder)
         with running(command, ports[1], "/readyz") as (gateway, ready):
             ready_rss = rss(gateway.pid)
-            for case in CASES:
+            for case in [*CASES, MANY]:
                 load(folder, case, ports[1], key, 1, gateway.pid)  # warm
                 pairs = [
                     (

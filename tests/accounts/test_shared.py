@@ -17,7 +17,7 @@ from dragoman.accounts.capacity import AccountSpec
 from dragoman.accounts.desk import Candidate, Desk
 from dragoman.accounts.lease import Lease, Outcome, Want
 from dragoman.accounts.limits import Limits
-from dragoman.accounts.links import Link, RedisLink, SocketLink, serve_steward
+from dragoman.accounts.links import Link, LinkError, RedisLink, SocketLink, serve_steward
 from dragoman.accounts.queue import Ticket
 from dragoman.accounts.shared import Shared
 from dragoman.accounts.shares import Shares
@@ -83,6 +83,8 @@ async def links(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPat
         server: RedisServer = request.getfixturevalue("redis_server")
         yield [RedisLink(server.url) for _ in range(3)]
         return
+    patient: pytest.MonkeyPatch = request.getfixturevalue("monkeypatch")
+    patient.setattr("dragoman.accounts.links.PATIENCE", 30.0)  # all run in this process, however busy the machine is
     path = tmp_path_factory.mktemp("s") / "steward"
     steward = asyncio.create_task(serve_steward(path, clock, first=True))
     while not path.exists():
@@ -154,14 +156,6 @@ async def test_a_rest_that_one_finds_is_kept_by_all_and_ends_for_all(links: list
         workers[1].desk.wake("a", clock())
         workers[1].shared.nudge()
         while any(seat.cooldown.kind for seat in seats):
-            await workers[2].shared.answer()
-
-
-async def test_an_operators_word_reaches_all(links: list[Link]) -> None:
-    async with running(links) as workers:
-        workers[0].shares.flag("a", "disabled")
-        await workers[0].shared.answer()
-        while workers[2].shares.changed.get("a") != "disabled":
             await workers[2].shared.answer()
 
 
@@ -286,6 +280,30 @@ async def test_without_redis_a_worker_goes_on_with_its_part_or_refuses(
         await workers[0].acquire()
     async with running([RedisLink(url)], limits=Limits(max_in_flight=3), degrade=False) as (worker,):
         assert worker.shared.refuses and worker.holds("slots") == 0
+
+
+async def test_a_worker_that_does_not_reach_the_steward_at_once_uses_nothing_while_others_may_have_it_all(
+    links: list[Link], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else one that is late at the start exceeds a limit that the others hold."""
+    first, late = links[:2]
+
+    async def busy(worker: str, poked: Callable[[], None]) -> None:
+        raise LinkError("no answer")
+
+    monkeypatch.setattr(late, "connect", busy)
+    async with running([first]) as (worker,):
+        leases = [await worker.acquire() for _ in range(3)]
+        other = Worker("1", late, count=2)
+        starting = asyncio.create_task(other.shared.start())
+        await other.shared.answer()
+        assert other.desk.accounts["a"].concurrency == 0
+        waiting = asyncio.create_task(other.acquire())
+        monkeypatch.undo()
+        worker.settle(leases[0])
+        await waiting
+        await starting
+        await other.shared.close()
 
 
 class Deaf(Link):

@@ -94,7 +94,7 @@ async def test_a_node_that_is_killed_while_its_provider_is_takes_only_its_own_st
         held = asyncio.create_task(crowd(others, slots, stream=False))
         await until(lambda: len(anthropic.requests) == before + slots)
         gate.release()
-        assert all(one.error is None for one in await held)
+        assert [one.error for one in await held if one.error is not None] == []
     assert openai.crashes == anthropic.crashes == []
 
 

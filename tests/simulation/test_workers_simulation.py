@@ -58,12 +58,13 @@ def forgotten(trouble: Troubles, seconds: float = 2 * GHOST[RATE]) -> bool:
 
 def slack(trouble: Troubles, nodes: int, each: int) -> float:
     """By which share a limit may be exceeded (see `steward`): who goes on alone while the steward lives, or begins
-    while it is not to be reached, uses an even part of it, as far as it knows how many workers there are."""
+    while it is not to be reached, uses an even part of it, as far as it knows how many workers there are; and until all
+    notice that it is away, a few seconds pass."""
     if not trouble.degrade:
         return 0.0
     lost = [(start, end) for start, end, _ in trouble.cuts] + trouble.away
     begun = sum(any(start - TTL < crash < end for start, end in lost) for crash, _ in trouble.crashes)
-    return bool(trouble.cuts) / nodes + begun / each
+    return bool(trouble.cuts) / nodes + begun / each + 0.2 * bool(trouble.away)
 
 
 def all_is_well(fleet: Fleet, house: Workers, trouble: Troubles) -> None:
@@ -86,7 +87,8 @@ def test_whatever_happens_to_workers_and_steward_the_limits_hold(house_seed: int
     count, trouble = troubles(house_seed)
     plan = anything(house_seed, most=2)
     for truth in plan.truths:
-        truth.slots_slack = float(trouble.outlasted)
+        truth.slack = slack(trouble, 1, count)
+        truth.slots_slack = truth.slack + trouble.outlasted
     fleet, house = run(plan, house_seed, count, trouble)
     all_is_well(fleet, house, trouble)
 

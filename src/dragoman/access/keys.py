@@ -19,7 +19,8 @@ from msgspec import Struct
 
 from dragoman.access.principal import Principal
 from dragoman.accounts.periods import Period
-from dragoman.config import Secret, State
+from dragoman.config import ConfigError, Secret, State
+from dragoman.ledger.driver import StoreError
 from dragoman.ledger.glance import Glance
 
 if TYPE_CHECKING:
@@ -197,9 +198,7 @@ class KeyBook:
             self._loading.add_done_callback(self._loaded)
         try:
             return await asyncio.shield(self._loading)
-        except asyncio.CancelledError:
-            raise
-        except Exception:
+        except (StoreError, ConfigError, OSError, msgspec.MsgspecError):
             _log.exception("the keys could not be read; the ones known stay in force")
             self._look_at = time.monotonic() + self._BROKEN
             return False

@@ -105,8 +105,10 @@ class RedisLink(Link):
             self._listener.cancel()
             self._listener = None
         if self._client is not None:
+            from redis.exceptions import RedisError
+
             client, self._client = self._client, None
-            with contextlib.suppress(Exception):  # it is given up, in whatever state it is
+            with contextlib.suppress(RedisError, OSError):  # it is given up, in whatever state it is
                 await client.aclose()
 
 

@@ -19,7 +19,7 @@ BOUND = 1.25  # a home is left when its load is above so many times its share
 _FREE_LOAD = 4  # calls at once that never make a home too full
 _CLEARLY = 0.8  # the second is taken only if its cost is below this share of the first's: noise decides nothing
 _HOMES = 10_000  # conversations whose homes are remembered
-_NEXT = 4  # homes of each: where the first rests or is full, it goes to the next
+_NEXT = 8  # homes of each: where the first rests or is full, it goes to the next
 _LOOKS = 4  # for a seat that takes a call, before all are looked at
 _LITTLE = 1e-6
 _MASK = (1 << 64) - 1
@@ -46,10 +46,9 @@ class Tier:
         if len(seats) == 1:
             return seats[0] if seats[0].fits(want, now, order) == 2 else None
         if want.affinity is not None:
-            for i in self._homes.get(want.affinity) or self._find_homes(want.affinity):
-                if seats[i].fits(want, now, order) == 2 and not self._overloaded(i):
-                    return seats[i]
-            return None
+            home = self._home(want.affinity, lambda i: seats[i].fits(want, now, order) == 2)
+            if home >= 0:
+                return seats[home]
         i = self._drawn(want, now, order, draw)
         j = self._drawn(want, now, order, draw)
         if i < 0 or j < 0:
@@ -70,9 +69,8 @@ class Tier:
         free = list(candidates)
         if len(free) == 1:
             return self.seats[free[0]]
-        if want.affinity is not None:
-            below = [i for i in free if not self._overloaded(i)] or free
-            return self.seats[max(below, key=lambda i: self._pull(want.affinity or "", i))]
+        if want.affinity is not None and (home := self._home(want.affinity, free.__contains__)) >= 0:
+            return self.seats[home]
         cumulated = list(accumulate(self.weights[i] for i in free))
         i, j = (free[bisect_right(cumulated, draw() * cumulated[-1], 0, len(free) - 1)] for _ in range(2))
         return self._better(i, j, want)
@@ -91,27 +89,36 @@ class Tier:
         cost_j *= (1 + second.in_flight * self._each[j]) / (health_j.success * health_j.success + _LITTLE)
         return second if cost_j < _CLEARLY * cost_i else first
 
+    def _home(self, key: str, takes: Callable[[int], bool]) -> int:
+        """The first of a conversation's homes that takes a call and is not too full for it; -1: none."""
+        full = 0.0
+        for i in self._homes.get(key) or self._find_homes(key):
+            if takes(i):
+                load = self.seats[i].in_flight + 1
+                if load <= _FREE_LOAD or load <= (full := full or self._full()) * self.weights[i]:
+                    return i
+        return -1
+
     def _find_homes(self, key: str) -> list[int]:
         """The seats that attract a conversation most, in that order."""
         if len(self._homes) >= _HOMES:
             self._homes.clear()
-        homes = self._homes[key] = nlargest(_NEXT, range(len(self.seats)), key=lambda i: self._pull(key, i))
+        mark = crc32(key.encode()) << 32
+        pulls = [_pull(mark | salt, weight) for salt, weight in zip(self._salts, self.weights, strict=True)]
+        homes = self._homes[key] = nlargest(_NEXT, range(len(pulls)), key=pulls.__getitem__)
         return homes
 
-    def _pull(self, key: str, i: int) -> float:
-        """How much a seat attracts a conversation: weighted rendezvous, by -weight / ln(uniform)."""
-        mixed = (crc32(key.encode()) << 32 | self._salts[i]) * 0x9E3779B97F4A7C15 & _MASK
-        mixed = (mixed ^ mixed >> 30) * 0xBF58476D1CE4E5B9 & _MASK
-        mixed = (mixed ^ mixed >> 27) * 0x94D049BB133111EB & _MASK
-        uniform = ((mixed ^ mixed >> 31) + 1) / (_MASK + 2)
-        return -self.weights[i] / math.log(uniform)
+    def _full(self) -> float:
+        """How many calls make a seat too full for a conversation to stay, for a weight of 1."""
+        return BOUND * (sum([seat.in_flight for seat in self.seats]) + 1) / self._total
 
-    def _overloaded(self, i: int) -> bool:
-        load = self.seats[i].in_flight + 1
-        if load <= _FREE_LOAD:
-            return False
-        total = sum([seat.in_flight for seat in self.seats]) + 1
-        return load > BOUND * total * self.weights[i] / self._total
+
+def _pull(mixed: int, weight: float) -> float:
+    """How much a seat attracts a conversation: weighted rendezvous, by -weight / ln(uniform)."""
+    mixed = mixed * 0x9E3779B97F4A7C15 & _MASK
+    mixed = (mixed ^ mixed >> 30) * 0xBF58476D1CE4E5B9 & _MASK
+    mixed = (mixed ^ mixed >> 27) * 0x94D049BB133111EB & _MASK
+    return -weight / math.log(((mixed ^ mixed >> 31) + 1) / (_MASK + 2))
 
 
 class Roster:

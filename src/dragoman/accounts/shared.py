@@ -21,6 +21,12 @@ _COST = 9  # times as long as a look for something to say took, nothing is looke
 RETRY = 0.2  # seconds between two tries to connect
 
 
+def _ended(task: asyncio.Task[None]) -> None:
+    """The line is there as long as the worker is: whatever else ends it is a fault of ours."""
+    if not task.cancelled():
+        log.error("the line to the steward of the shared limits broke down", exc_info=task.exception())
+
+
 def link(shared: str, steward: Path) -> Link:
     """By `state.shared`: Redis, by its URL, or the process at `steward`."""
     return SocketLink(steward) if shared == "memory" else RedisLink(shared)
@@ -39,7 +45,7 @@ class Shared:
         self._clock = clock
         self._after = after
         self._degrade = degrade
-        self._answered = float("-inf")
+        self._answered = clock()
         self._sent = -1.0
         self._next = 0.0  # when to look for something to say again
         self._looking = False
@@ -58,7 +64,9 @@ class Shared:
 
     async def start(self, patience: float = 2.0) -> None:
         """Begins, and waits a while for the first shares."""
+        self._answered = self._clock()
         self._task = asyncio.create_task(self._run())
+        self._task.add_done_callback(_ended)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(patience):
                 await self.answer()
@@ -95,16 +103,10 @@ class Shared:
         self._wake.set()
 
     async def _run(self) -> None:
-        try:
-            while True:
-                await self._connected()
-                self._heard()
-                await asyncio.sleep(RETRY)
-        except asyncio.CancelledError:
-            raise
-        except Exception:
-            log.exception("the line to the steward of the shared limits broke down")
-            raise
+        while True:
+            await self._connected()
+            self._heard()
+            await asyncio.sleep(RETRY)
 
     async def _connected(self) -> None:
         """Reports, until the connection breaks."""

@@ -80,8 +80,6 @@ class Shares:
         self.desk = desk
         self.workers = workers
         self.rank = rank
-        self.flags: dict[str, str] = {}  # an operator's words on accounts, to be kept by all
-        self.changed: dict[str, str] = {}  # what others' operators said since this was last looked at
         self._others = others
         self._groups: dict[str, _Shared] = {}
         self._news: dict[str, News] = {}
@@ -105,11 +103,6 @@ class Shares:
         return bool(self.desk.queue.waiting or any(account.in_flight for account in self.desk.accounts.values()))
 
     # -- what is said -------------------------------------------------------------------------------------------------
-
-    def flag(self, account: str, word: str) -> None:
-        """An operator's word on an account (`disabled`, `draining`, `serving`), for all workers."""
-        self.flags[account] = word
-        self._news[f"flag|{account}"] = News(f"flag|{account}", word, -1)
 
     def report(self, now: float, run: str) -> Report | None:
         """What is to be said to the steward of this `run` now; None: nothing. An answer or `lost` must follow."""
@@ -195,8 +188,6 @@ class Shares:
             group.new = True
             for meter in group.meters.values():
                 meter.lost(alone=self._away is not None)
-        for flagged, word in self.flags.items():
-            self._news.setdefault(f"flag|{flagged}", News(f"flag|{flagged}", word, -1))
         for name, account in self.desk.accounts.items():
             names = [f"account|{name}", f"host|{account.host.name}", *(f"seat|{name}|{m}" for m in account.seats)]
             for cooldown_name in names:
@@ -230,11 +221,7 @@ class Shares:
         for account in self.desk.accounts.values():
             account.parts = reply.workers
         for news in reply.news:
-            if news.name.startswith("flag|"):
-                account_name = news.name.removeprefix("flag|")
-                self.flags[account_name] = self.changed[account_name] = news.kind
-            else:
-                self.desk.heard(news.name, news.kind, news.seconds, news.strikes, now)
+            self.desk.heard(news.name, news.kind, news.seconds, news.strikes, now)
         self._granted(names, now)
         for meter in pressed:
             meter.press(now)
