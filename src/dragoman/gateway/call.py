@@ -123,6 +123,13 @@ class Errand(Struct):
 Reserve: TypeAlias = Callable[["Story", int], Awaitable[None]]
 
 
+class Spoken(Struct, frozen=True):
+    """Text that is to be said: how many `characters`, and whether the reply will tell the tokens it took."""
+
+    characters: int
+    counted: bool
+
+
 class Story:
     """One call on its way: who asks, where the answer goes, and what is written down of it.
 
@@ -146,6 +153,7 @@ class Story:
         "reserved",
         "row",
         "shadow",
+        "spoken",
         "trace",
         "usage",
         "version",
@@ -162,6 +170,7 @@ class Story:
         self.out = out
         self.principal: Principal | None = None
         self.usage: Usage | None = None
+        self.spoken: Spoken | None = None  # where speech is asked for: it is sold by the character, or by tokens
         self.reserve: Reserve | None = None  # set where the caller has a budget
         self.reserved = 0  # pico-dollars held of it
         self.choice: Choice | None = None  # where a route or constraints decided

@@ -319,7 +319,7 @@ class Gateway:
         row = story.row
         row.total = row.total or story.elapsed()
         if story.usage is not None and row.target is not None:
-            row.cost = self.serving.pool.cost(row.target, story.usage)
+            row.cost = self._cost(story, row.target, story.usage)
         if row.shares:
             row.cost = _sum([share.cost for share in row.shares] + ([row.cost] if story.usage is not None else []))
         speculation = story.call.speculation
@@ -344,6 +344,11 @@ class Gateway:
         if router.active:
             router.observe(row, story.choice, row.time + row.total / 1000, story.version)
         self._write(row, story.principal, story.reserved)
+
+    def _cost(self, story: Story, target: str, usage: Usage) -> int | None:
+        spoken = story.spoken
+        by_character = None if spoken is None else self.serving.speech_price(target).cost(0, spoken.characters)
+        return self.serving.pool.cost(target, usage) if by_character is None else by_character
 
     def _write(self, row: Row, principal: Principal | None, reserved: int) -> None:
         self._journal.add(row)

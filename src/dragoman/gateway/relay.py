@@ -13,13 +13,15 @@ from msgspec import Raw
 from dragoman import dialects
 from dragoman.accounts.pool import Seat
 from dragoman.canon import Failed, Usage, token_count
+from dragoman.catalog.prices import FREE
 from dragoman.dialects.fields import Malformed, decode
 from dragoman.gateway.ask import JSON_LINE, Outgoing, encode, unsayable
 from dragoman.gateway.attempts import Answer
-from dragoman.gateway.call import JSON_TYPE, Call, Story
+from dragoman.gateway.call import JSON_TYPE, Call, Spoken, Story
 from dragoman.gateway.failures import wire_failure
 from dragoman.gateway.naming import find_model
 from dragoman.gateway.serving import Serving
+from dragoman.wire import sse
 from dragoman.wire.errors import WireError
 from dragoman.wire.head import block
 from dragoman.wire.reply import Reply
@@ -56,6 +58,14 @@ class RelayAsk:
             raise Malformed("model", "the name of a model")
         self.model = name
 
+    def spoken(self) -> Spoken | None:
+        """What is to be said, where speech is asked for."""
+        if self.call.op != "audio/speech" or self._is_form:
+            return None
+        fields = _fields(self.call.body)
+        text, form = (decode(fields[name]) if name in fields else None for name in ("input", "stream_format"))
+        return Spoken(len(text) if isinstance(text, str) else 0, counted=form == "sse")
+
     def affinity(self) -> str | None:
         return None
 
@@ -83,11 +93,12 @@ async def relay(serving: Serving, story: Story, hosted: Mapping[str, Hosted]) ->
         story.row.model, story.row.target = HERE, HERE_TARGET
         await hosted[story.call.op](story)
         return
+    story.spoken = ask.spoken()
     model = await find_model(serving, ask.model, story)
-    await serving.attempts.bring(ask, model, story, lambda answer: _bring(answer, story))
+    await serving.attempts.bring(ask, model, story, lambda answer: _bring(answer, story, serving))
 
 
-async def _bring(answer: Answer, story: Story) -> None:
+async def _bring(answer: Answer, story: Story, serving: Serving) -> None:
     reply = answer.reply
     content_type = reply.header(b"content-type") or b"application/octet-stream"
     try:
@@ -96,19 +107,50 @@ async def _bring(answer: Answer, story: Story) -> None:
             story.used(_usage(body))
             await story.whole(200, content_type, body)
         else:
-            await _stream(story, reply, content_type)
+            await _stream(story, reply, content_type, _counter(story, serving, content_type))
     except WireError as error:
         raise Failed(wire_failure(error)) from None
 
 
-async def _stream(story: Story, reply: Reply, content_type: bytes) -> None:
+def _counter(story: Story, serving: Serving, content_type: bytes) -> "Counter | None":
+    """What reads the tokens off the reply. Where it tells none, and the model is not sold by the character, nobody
+    knows what it took: that is not nothing."""
+    if content_type.startswith(b"text/event-stream"):
+        return Counter()
+    target, characters = story.row.target or "", None if story.spoken is None else story.spoken.characters
+    by_character = None if characters is None else serving.speech_price(target).cost(0, characters)
+    if by_character is not None or serving.price(target) == FREE:
+        story.used(Usage())
+    return None
+
+
+class Counter:
+    """Reads the usage off a stream of events that passes."""
+
+    def __init__(self) -> None:
+        self._frames: sse.Frames | None = sse.Frames()
+        self.usage: Usage | None = None
+
+    def see(self, data: bytes) -> None:
+        try:
+            for frame in () if self._frames is None else self._frames.feed(data):
+                if b'"usage"' in frame and (event := sse.parse(frame)) is not None:
+                    self.usage = _usage(event.data)
+        except sse.FrameTooLong:
+            self._frames = None
+
+
+async def _stream(story: Story, reply: Reply, content_type: bytes, counter: Counter | None) -> None:
     """Bytes as they come. A break cannot be told in them: the connection is cut, which no client takes for an end."""
     data = await reply.decoded()
     story.row.status = 200
-    story.used(Usage())
     await story.out.start(200, story.head(content_type))
     story.row.ttft = story.elapsed()
     while data:
+        if counter is not None:
+            counter.see(data)
+            if counter.usage is not None:
+                story.used(counter.usage)
         if not story.out.push(data):
             await story.out.drained()
         try:
