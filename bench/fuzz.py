@@ -722,7 +722,7 @@ def envelope_fault(path: str, body: bytes) -> str | None:
     if path.startswith("/v1beta"):
         well = isinstance(error.get("code"), int) and isinstance(error.get("status"), str)
         return None if well else "not Google's envelope"
-    if path.startswith(("/v1/messages", "/anthropic")):
+    if path.startswith(("/v1/messages", "/anthropic", "/messages", "/v1/v1/messages")):
         return (
             None if value.get("type") == "error" and isinstance(error.get("type"), str) else "not Anthropic's envelope"
         )

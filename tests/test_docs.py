@@ -92,7 +92,17 @@ def test_the_command_line_page_has_every_command_and_no_other() -> None:
 
 
 # what the page says of all in one sentence each
-TWINS = ("/openai/", "/v1beta/openai/", "/v1alpha/", "/v1beta1/", "/models", "/realtime/")
+TWINS = (
+    "/v1/v1/",
+    "/messages",
+    "/anthropic/messages",
+    "/openai/",
+    "/v1beta/openai/",
+    "/v1alpha/",
+    "/v1beta1/",
+    "/models",
+    "/realtime/",
+)
 
 
 def test_the_http_page_has_every_surface() -> None:

@@ -12,11 +12,15 @@ from fakes import start
 
 @pytest.fixture(scope="module")
 def gateway():
-    with start("openai-chat") as fake:
-        account = {"name": "a", "provider": "openai", "base_url": fake.base_url, "key": fake.key}
+    with start("openai-chat") as fake, start("anthropic") as foreign:
+        accounts = [
+            {"name": "a", "provider": "openai", "base_url": fake.base_url, "key": fake.key},
+            {"name": "b", "provider": "anthropic", "base_url": foreign.base_url, "key": foreign.key},
+        ]
         models = [{"name": "m", "targets": ["openai/gpt-4o-mock"]}]
         models += [{"name": "priced", "targets": ["openai/priced-mock"], "price": {"input": 0.1, "output": 0.4}}]
-        with GatewayProcess(server={"max_body_mb": 0.1}, accounts=[account], models=models) as process:
+        models += [{"name": "foreign", "targets": ["anthropic/claude-mock"]}]
+        with GatewayProcess(server={"max_body_mb": 0.1}, accounts=accounts, models=models) as process:
             yield process
 
 
@@ -74,6 +78,41 @@ def test_slashes_that_a_base_url_leaves_are_passed_over(http, surface):
 def test_the_chat_api_is_found_in_every_home_that_it_has(http, path):
     _, body = call("openai-chat", "m")
     assert http.post(path, json=body).status_code == 200
+
+
+@pytest.mark.parametrize("home", ["/v1", "/anthropic/v1", "", "/anthropic", "/v1/v1"])
+def test_the_messages_api_is_found_with_a_v1_too_few_or_too_many(http, home):
+    _, body = call("anthropic", "m")
+    assert http.post(f"{home}/messages", json=body).json()["type"] == "message"
+    assert http.post(f"{home}/messages/count_tokens", json=body).json()["input_tokens"] > 0
+    assert is_error_of("anthropic", http.post(f"{home}/messages", json={}).json())
+
+
+@pytest.mark.parametrize("model", ["m", "foreign"])
+def test_a_deployment_s_path_says_the_model_and_the_body_need_not(http, model):
+    """As Azure's own examples and LangChain's AzureChatOpenAI do."""
+    home = f"/openai/deployments/{model}"
+    reply = http.post(
+        f"{home}/chat/completions?api-version=1", json={"messages": [{"role": "user", "content": "hello"}]}
+    )
+    assert reply.status_code == 200 and reply.json()["choices"][0]["message"]["content"] == "You said: hello"
+    null = http.post(f"{home}/chat/completions", json={"model": None, "messages": [{"role": "user", "content": "x"}]})
+    assert null.status_code == 200
+
+
+def test_a_deployment_s_path_says_the_model_of_vectors_and_recordings(http):
+    assert http.post("/openai/deployments/m/embeddings", json={"input": "x"}).json()["data"][0]["embedding"]
+    said = http.post("/openai/deployments/m/audio/transcriptions", files={"file": ("a.wav", b"RIFF....")})
+    assert said.status_code == 200, said.text
+
+
+def test_mistrals_word_for_a_forced_call_is_understood(http):
+    path, body = call("openai-chat", "foreign", "call:f{}")
+    body["tools"] = [
+        {"type": "function", "function": {"name": "f", "parameters": {"type": "object", "properties": {}}}}
+    ]
+    reply = http.post(path, json=body | {"tool_choice": "any"})
+    assert reply.json()["choices"][0]["message"]["tool_calls"][0]["function"]["name"] == "f"
 
 
 def test_azures_client_of_an_api_version_has_responses_too(gateway):

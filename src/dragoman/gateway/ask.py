@@ -128,6 +128,8 @@ class Ask:
     def read(self) -> Request:
         """The whole request, as its dialect's reader reads it. Raises `Malformed`."""
         body = {name: value for name, value in decode(self.call.body).items() if name in self.fields}
+        if self.call.model is not None and self.call.dialect.NAME != "gemini":
+            body["model"] = self.call.model  # Azure's path says it, and its clients leave it out of the body
         request = self.call.dialect.read_request(body)
         request.stream, request.model = self.stream, self.model
         return request

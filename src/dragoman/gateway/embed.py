@@ -42,6 +42,8 @@ class EmbedAsk:
         body = decode(call.body)
         if isinstance(body, dict):
             body.pop("dragoman", None)
+            if call.model is not None and call.dialect.NAME != "gemini":
+                body["model"] = call.model
         self.request: EmbeddingRequest = _SURFACES[call.dialect.NAME].read_request(body)
         self.model = call.model or self.request.model
 

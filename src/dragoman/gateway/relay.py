@@ -230,4 +230,8 @@ def _with_form_model(body: bytes, content_type: bytes, model: str) -> bytes:
     for start, end, headers in form_parts(body, content_type):
         if _MODEL_PART.search(headers):
             return body[:start] + model.encode() + body[end:]
-    return body
+    found = _BOUNDARY.search(content_type)
+    if found is None:
+        raise Malformed("content-type", "multipart/form-data with a boundary")
+    part = b'--%b\r\ncontent-disposition: form-data; name="model"\r\n\r\n%b\r\n'
+    return part % (found[1].strip(), model.encode()) + body

@@ -37,10 +37,10 @@ _EXACT: dict[str, Surface] = {
     **{home + path: surface for home in _OPENAI_HOMES for path, surface in _OPENAI.items()},
     **{
         home + path: surface
-        for home in ("", "/anthropic")
+        for home in ("/v1", "/anthropic/v1", "", "/anthropic", "/v1/v1")  # base URLs with a /v1 too few or too many
         for path, surface in {
-            "/v1/messages": Surface("anthropic"),
-            "/v1/messages/count_tokens": Surface("anthropic", "count"),
+            "/messages": Surface("anthropic"),
+            "/messages/count_tokens": Surface("anthropic", "count"),
         }.items()
     },
     "/api/chat": Surface("ollama"),
@@ -89,7 +89,7 @@ def guess_dialect(path: str) -> Dialect:
         return dialects.client("gemini")
     if path == "/api" or path.startswith("/api/"):
         return dialects.client("ollama")
-    if path.startswith(("/v1/messages", "/anthropic")):
+    if path.startswith(("/v1/messages", "/anthropic", "/messages", "/v1/v1/messages")):
         return dialects.client("anthropic")
     if "/responses" in path:
         return dialects.client("openai-responses")

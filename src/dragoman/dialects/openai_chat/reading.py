@@ -28,7 +28,7 @@ from dragoman.dialects.openai_chat.turns import (
 )
 from dragoman.dialects.seal import unseal_id
 
-_MODES = frozenset({"none", "auto", "required"})
+_MODES = frozenset({"none", "auto", "required", "any"})  # "any" is what Mistral's clients say for "required"
 
 
 def read_request(body: JSON) -> Request:
@@ -226,7 +226,7 @@ def _tool_choice(fields: Fields) -> ToolChoice | None:
 def _mode(mode: str) -> ToolChoice:
     if mode == "none":
         return ToolChoice(mode="none")
-    return ToolChoice(mode="required") if mode == "required" else ToolChoice()
+    return ToolChoice(mode="required") if mode in ("required", "any") else ToolChoice()
 
 
 def _allowed_name(fields: Fields) -> str:
