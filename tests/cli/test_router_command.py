@@ -60,6 +60,16 @@ def test_evaluation_prints_the_numbers_and_draws_the_curve(artifact: str, home: 
     assert found["savings"]["hull"] <= found["savings"]["router"]["value"] <= found["savings"]["oracle"]
 
 
+def test_models_that_are_missing_from_many_rows_are_compared_on_those_that_have_them(
+    artifact: str, home: Path, run: Run
+) -> None:
+    rows = [*outcomes(200, 2)]
+    for row in rows[::4]:
+        del row.outcomes[SMALL]
+    found = json.loads(run("router", "eval", artifact, written(home / "test.jsonl", rows), "--json")[1])
+    assert (found["questions"], found["pair"]["strong"]) == (150, LARGE)
+
+
 def test_outcomes_without_costs_say_what_is_missing(artifact: str, home: Path, run: Run) -> None:
     bare = [
         {

@@ -63,13 +63,15 @@ def report(
     import numpy as np
 
     rng = np.random.default_rng(seed)
-    models = _compared(trained, rows)
+    models, left_out = _compared(trained, rows, {strong, weak})
     rows = [row for row in rows if all(model in row.outcomes for model in models)]
     if len(models) < 2 or not rows:
         raise EvaluationError("expected questions that two or more of the artifact's models answered")
     quality = np.array([[row.outcomes[model].quality for model in models] for row in rows])
     expected, lengths = _expected(trained, rows, models)
     remarks = [f"{len(rows):,} questions that all of {len(models)} models answered"]
+    if left_out:
+        remarks.append("not compared, as fewer questions have them: " + ", ".join(left_out))
     costs, expected_costs, unpriced = _costs(rows, models, lengths, prices or {})
     priced = [number for number, model in enumerate(models) if model not in unpriced]
     savings = curves = None
@@ -103,14 +105,17 @@ def report(
     )
 
 
-def _compared(trained: Trained, rows: Sequence[Answered]) -> list[str]:
-    """The artifact's models that the rows know, without those that few rows know."""
+def _compared(trained: Trained, rows: Sequence[Answered], wanted: "set[str | None]") -> tuple[list[str], list[str]]:
+    """The artifact's models that the rows know; and those that are left out, as few rows know them. The two that most
+    rows know are compared in any case, and so are those that are `wanted`."""
     counts: dict[str, int] = {}
     for row in rows:
         for model in row.outcomes:
             counts[model] = counts.get(model, 0) + 1
-    known = set(trained.models)
-    return sorted(model for model, count in counts.items() if model in known and count >= 0.9 * len(rows))
+    known = sorted(set(trained.models) & counts.keys(), key=lambda model: (-counts[model], model))
+    enough = min([0.9 * len(rows), *(counts[model] for model in known[1:2])])
+    kept = {model for model in known if counts[model] >= enough or model in wanted}
+    return sorted(kept), [model for model in known if model not in kept]
 
 
 def _expected(trained: Trained, rows: Sequence[Answered], models: list[str]) -> "tuple[NDArray[Any], NDArray[Any]]":
