@@ -132,6 +132,23 @@ def test_two_credentials_of_a_provider_are_two_accounts_with_their_own_models() 
     ]
 
 
+@pytest.mark.parametrize(
+    ("said", "ours"),
+    [
+        ("/keys/sa.json", "file:/keys/sa.json"), ("os.environ/SA", "env:SA"), ('{"type": "x"}', '{"type": "x"}'),
+        ({"type": "x"}, '{"type": "x"}'),
+    ],
+)  # fmt: skip
+def test_a_service_accounts_key_is_a_file_unless_it_is_said_at_once(said: Any, ours: str) -> None:
+    entry = deployment("vertex_ai/gemini-2.5-pro", vertex_project="p", vertex_credentials=said)
+    assert translate({"model_list": [entry]}).data["accounts"][0]["credentials"] == ours
+
+
+def test_a_wildcard_for_everything_is_said_to_be_needless() -> None:
+    found = translate({"model_list": [{"model_name": "*", "litellm_params": {"model": "*"}}]})
+    assert found.data["accounts"] == [] and "no wildcards here" in found.remarks[0]
+
+
 def test_one_credential_for_two_models_is_one_account() -> None:
     entries = [deployment("openai/a", api_key="k"), deployment("openai/b", api_key="k") | {"model_name": "n"}]
     data = translate({"model_list": entries}).data

@@ -121,6 +121,12 @@ def test_a_bad_line_is_named_with_its_mend(line: str, said: str, home: Path, run
     assert not (home / "r.dgm").exists()
 
 
+def test_files_of_windows_are_read(home: Path, run: Run) -> None:
+    file = Path(written(home / "w.jsonl", [*outcomes(60, 1)]))
+    file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes().replace(b"\n", b"\r\n"))
+    assert run("router", "train", str(file), "--out", str(home / "w.dgm"))[0] == 0
+
+
 def test_a_cut_archive_is_named(home: Path, run: Run) -> None:
     written(home / "cut.jsonl.gz", [*outcomes(9)])
     (home / "cut.jsonl.gz").write_bytes((home / "cut.jsonl.gz").read_bytes()[:-30])

@@ -17,6 +17,7 @@
 | os.environ/NAME                           | env:NAME                                                   |
 """
 
+import json
 from typing import Any
 
 from msgspec import Struct, field
@@ -143,6 +144,9 @@ class _Import:
         params, info = _table(entry.get("litellm_params")), _table(entry.get("model_info"))
         name, said = str(entry.get("model_name") or ""), str(params.get("model") or "")
         provider, model_id = self._target(params, said)
+        if said == "*":
+            self.remarks.append(f'{where}: "*": no wildcards here, but none are needed: declare the [[accounts]]')
+            return
         if not name or provider is None:
             self.remarks.append(f'{where}: model "{said}": no such provider here: declare it in [[providers]]')
             return
@@ -199,6 +203,8 @@ class _Import:
         for theirs, ours in _CREDENTIALS.items():
             if params.get(theirs) not in (None, ""):
                 fields[ours] = _reference(params[theirs])
+        if "credentials" in fields:
+            fields["credentials"] = _key_file(params["vertex_credentials"])
         if fields.get("base_url") in [each["base_url"] for each in self.providers if each["name"] == provider]:
             del fields["base_url"]
         if not isinstance(fields.get("headers", {}), dict):
@@ -370,6 +376,14 @@ def _usual_key(provider: str) -> str | None:
 
     known = KNOWN.get(provider)
     return known.env[0] if known and known.env and not known.keyless else None
+
+
+def _key_file(said: Any) -> str:
+    """A service account's key: LiteLLM takes its JSON, as text or as a table, or the name of a file with it."""
+    if isinstance(said, dict):
+        return json.dumps(said)
+    value = str(_reference(said))
+    return value if value.startswith(("env:", "file:", "{")) else f"file:{value}"
 
 
 def _reference(value: Any) -> Any:

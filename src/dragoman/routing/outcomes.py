@@ -59,6 +59,7 @@ def _lines(path: Path, kind: type[T]) -> Iterator[T]:
     try:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
             for number, line in enumerate(file, 1):
+                line = line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line  # what Windows begins files with
                 if not line.strip():
                     continue
                 found = True
