@@ -62,6 +62,12 @@ def test_a_state_that_cannot_be_used_ends_with_1(home: Path, run: Run) -> None:
     assert (status, out) == (1, "") and err.startswith("dragoman: state") and "Traceback" not in err
 
 
+def test_a_gateway_that_could_book_nothing_does_not_start(home: Path, run: Run) -> None:
+    (home / "state").write_text("a file")
+    status, out, err = run("serve", "--port", "0")
+    assert (status, out) == (2, "") and "state.dir: can't write state" in err
+
+
 def test_asking_for_help_loads_nothing_heavy() -> None:
     heavy = "{'sqlalchemy', 'numpy', 'uvicorn', 'genai_prices', 'yaml'}"
     code = (

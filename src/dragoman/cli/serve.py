@@ -58,6 +58,7 @@ def run(load: Callable[[], config.Config], watched: Path | None) -> int:
     settings = load()
     set_up(settings.server.log, settings.server.log_level)
     telemetry = plan(settings)
+    _make(settings.state.path)
     listener = listen(settings)
 
     several = settings.server.workers > 1
@@ -87,6 +88,16 @@ def run(load: Callable[[], config.Config], watched: Path | None) -> int:
     finally:
         if folder:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _make(state: Path) -> None:
+    """The state directory, before anybody asks: what can't be booked must not be served. Raises `ConfigError`."""
+    try:
+        state.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with tempfile.TemporaryFile(dir=state):
+            pass
+    except OSError as error:
+        raise config.ConfigError(f"state.dir: can't write {state}: {error.strerror}: name another folder") from None
 
 
 def banner(settings: config.Config, port: int) -> str:
