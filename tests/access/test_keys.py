@@ -186,3 +186,16 @@ def test_the_store_and_the_book_read_the_same_of_a_key(state: State) -> None:
     book.load()
     assert book.find(secret) == stored(state)[0].principal()
     book.close()
+
+
+def test_the_configs_key_is_the_one_it_has_now(state: State) -> None:
+    _, secret = make(state)
+    book = KeyBook(state, Secret("first-admin-key"))
+    book.load()
+    found = book.find("first-admin-key")
+    assert found is not None and found.admin and book.knows("admin")
+    book.fix(Secret("second-admin-key"))
+    assert book.find("first-admin-key") is None and book.find("second-admin-key") == found
+    book.fix(None)
+    assert book.find("second-admin-key") is None and not book.knows("admin")
+    assert book.find(secret) is not None

@@ -275,6 +275,33 @@ def test_a_fold_that_fails_is_logged_and_tried_again(state: State, caplog: pytes
     assert booked(state) == ids(range(2))
 
 
+@pytest.mark.parametrize("database", ["sqlite"])
+def test_what_follows_a_fold_is_tried_again_until_it_has_not_failed(
+    state: State, caplog: pytest.LogCaptureFixture
+) -> None:
+    write(state, range(2))
+    asked: list[bool] = []
+
+    def read_again() -> None:
+        asked.append(True)
+        if len(asked) == 1:
+            raise StoreError("the database is busy")
+
+    folder = Folder(state, folded=read_again)
+    for _ in range(3):
+        folder.fold()
+    assert len(asked) == 2
+    assert "the database is busy" in caplog.text
+
+
+@pytest.mark.parametrize("database", ["sqlite"])
+def test_a_fold_that_is_killed_says_so(state: State, monkeypatch: pytest.MonkeyPatch) -> None:
+    killed = subprocess.CompletedProcess[bytes]([], -9, b"", b"")
+    monkeypatch.setattr(folding.subprocess, "run", lambda *_, **__: killed)
+    with pytest.raises(folding.FoldError, match="ended with status -9"):
+        folding.fold_apart(state, wait=False)
+
+
 SERVING = """
 import sys
 from pathlib import Path

@@ -147,31 +147,38 @@ class KeyBook:
 
     def __init__(self, state: State, admin_key: Secret | None = None) -> None:
         self._state = state
-        self._fixed: dict[str, Principal] = {}
-        if admin_key is not None and admin_key.reveal():
-            self._fixed[digest(admin_key.reveal())] = Principal(id="admin", name="access.admin_key", admin=True)
-        self._principals: dict[str, Principal] = dict(self._fixed)
+        self._fixed: dict[str, Principal] = {}  # the config's
+        self.fix(admin_key)
+        self._principals: dict[str, Principal] = {}  # the database's
         self._changes: str | None = None
         self._glance: Glance | None = None
         self._look_at = 0.0  # the soonest
         self._look: asyncio.Task[None] | None = None  # one that has not begun to read
         self._loading: asyncio.Task[bool] | None = None
 
+    def fix(self, admin_key: Secret | None) -> None:
+        """The config's own key is `admin_key` from now on, and no other."""
+        secret = "" if admin_key is None else admin_key.reveal()
+        admin = Principal(id="admin", name="access.admin_key", admin=True)
+        self._fixed = {digest(secret): admin} if secret else {}
+
     def find(self, secret: str) -> Principal | None:
         """Who `secret` stands for. Expiry is the `Limiter`'s to judge."""
-        return self._principals.get(digest(secret))
+        known = digest(secret)
+        return self._principals.get(known) or self._fixed.get(known)
 
     def knows(self, key_id: str) -> bool:
         """Whether there is such a key, and it is not revoked."""
-        return any(principal.id == key_id for principal in self._principals.values())
+        return self._of(key_id) is not None
 
     async def of(self, key_id: str) -> Principal | None:
         """Who the key of that id stands for; None where there is none, or it is revoked."""
-        found = next((each for each in self._principals.values() if each.id == key_id), None)
-        if found is None:
+        if self._of(key_id) is None:
             await self.refresh()
-            found = next((each for each in self._principals.values() if each.id == key_id), None)
-        return found
+        return self._of(key_id)
+
+    def _of(self, key_id: str) -> Principal | None:
+        return next((each for each in (*self._principals.values(), *self._fixed.values()) if each.id == key_id), None)
 
     def budgeted(self) -> bool:
         """Whether any key has a budget."""
@@ -187,7 +194,7 @@ class KeyBook:
         if changes == self._changes:
             return False
         rows = self._glance.rows(f"{_ALL} WHERE revoked IS NULL", USUAL)
-        self._principals = {**{row["digest"]: _key(row).principal() for row in rows}, **self._fixed}
+        self._principals = {row["digest"]: _key(row).principal() for row in rows}
         self._changes = changes
         return True
 

@@ -106,6 +106,7 @@ class Gateway:
         laid = lay(settings, layer, self.overlay.path.parent)
         self.serving = Serving(laid, self.client, self.leases, self.serving)
         self.settings = settings
+        self.keys.fix(settings.access.admin_key)
         self.sign_in = _sign_in(settings, self.client, self.sign_in)
         for name, change in layer.accounts.items():
             if change.woken > self._woken.get(name, 0.0) and name in self.serving.pool.accounts:

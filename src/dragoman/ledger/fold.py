@@ -68,8 +68,8 @@ class Folder:
     def __init__(self, state: State, interval: float = 5.0, folded: Callable[[], None] | None = None) -> None:
         self._state = state
         self._interval = interval
-        self._folded = folded  # called in the thread after a fold that had something to do
-        self._seen: list[tuple[str, int]] = []
+        self._folded = folded  # called in the thread after a fold that had something to do; again, where it fails
+        self._seen: list[tuple[str, int]] | None = []  # None: what was to be done failed
 
     async def run(self) -> None:
         """Until cancelled. A fold that fails is logged and tried again: the journal keeps what it did not book."""
@@ -86,8 +86,9 @@ class Folder:
             self._seen = self._sizes()
             if self._folded:
                 self._folded()
-        except Exception:
-            _log.exception("the journal could not be folded; nothing is lost, it is tried again")
+        except Exception:  # whatever it is: there must be a next time
+            self._seen = None
+            _log.exception("the journal could not be folded, or read again; nothing is lost, it is tried again")
 
     def _sizes(self) -> list[tuple[str, int]]:
         sizes = []
@@ -106,7 +107,8 @@ def fold_apart(state: State, wait: bool) -> None:
         [sys.executable, "-m", "dragoman.ledger.fold"], input=order, capture_output=True, check=False
     )
     if child.returncode:
-        raise FoldError(child.stderr.decode(errors="replace").strip())
+        said = child.stderr.decode(errors="replace").strip()
+        raise FoldError(said or f"the process that folds ended with status {child.returncode}")  # killed, perhaps
 
 
 class FoldError(RuntimeError):

@@ -12,7 +12,7 @@ import signal
 import socket
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from dragoman import config
@@ -37,6 +37,7 @@ FOLD, FOLD_FOR_BUDGETS = 60.0, 5.0  # seconds between two folds of the journal
 GARBAGE = 20_000  # objects between two looks for cycles; what a request leaves, counting references has freed already
 TICK = 1.0  # seconds between two looks at the config file and the keys
 Load = Callable[[], config.Config]
+Chore = Callable[[], Awaitable[None] | None]
 
 
 class Worker:
@@ -173,14 +174,18 @@ class Worker:
             self.metrics.share(settings.state.path / "metrics", gateway.serving.pool.views(), waiting, time.time())
 
     async def _keep_house(self) -> None:
-        """The one task that looks after things while requests run."""
+        """The one task that looks after things while requests run. What fails is logged, and does not keep it from the
+        rest, or from the next time: a full disk must not leave a revoked key in force."""
+        chores: list[Chore] = [self.look, self._keep_keys, self.share]
+        chores += [] if self._telemetry is None else [self._telemetry.look]
         while True:
             await asyncio.sleep(TICK)
-            self.look()
-            await self._keep_keys()
-            self.share()
-            if self._telemetry is not None:
-                self._telemetry.look()
+            for chore in chores:
+                try:
+                    if (doing := chore()) is not None:
+                        await doing
+                except Exception:
+                    log.exception("what a worker does every second failed (%s): it is tried again", chore.__name__)
 
     async def _keep_keys(self) -> None:
         """Where access is by keys, those made or revoked elsewhere count within a tick."""
