@@ -66,9 +66,9 @@ def said(name: str, values: Iterable[float], unit: str = "") -> None:
     )
 
 
-def pair_apgr(learn: Rows, test: Rows, tags: str) -> float:
-    score = expected(trained(learn), test, (STRONG, WEAK), tags)
-    return evaluate.apgr(score[:, 0] - score[:, 1], np.subtract(*quality(test, (STRONG, WEAK)).T))
+def pair_apgr(learn: Rows, test: Rows, tags: str, pair: tuple[str, str] = (STRONG, WEAK)) -> float:
+    score = expected(trained(learn), test, pair, tags)
+    return evaluate.apgr(score[:, 0] - score[:, 1], np.subtract(*quality(test, pair).T))
 
 
 def folds(rows: Rows, count: int, seed: int = 0) -> Iterable[tuple[Rows, Rows]]:
@@ -97,6 +97,13 @@ def mmlu(data: dict[str, Rows]) -> None:
             f"MMLU pair, unseen subjects, APGR, {told}",
             (pair_apgr(*without_categories(rows, s, 0.3), tags) for s in range(8)),
         )
+
+
+def gsm8k(data: dict[str, Rows]) -> None:
+    """APGR of another pair on GSM8K, five folds: few of these questions set the two apart."""
+    rows = [row for row in data["paretobandit"] if row.category == "gsm8k"]
+    pair = ("mistral-large-2512", "llama-3.1-8b-instruct")
+    said(f"GSM8K, {' / '.join(pair)}, five folds, APGR", (pair_apgr(a, b, "task", pair) for a, b in folds(rows, 5)))
 
 
 def saving_of(router: predictor.Trained, test: Rows, models: Sequence[str], tags: str) -> evaluate.Savings:
@@ -239,7 +246,7 @@ def speed(data: dict[str, Rows]) -> None:
 
 
 MEASURES: dict[str, Callable[[dict[str, Rows]], None]] = {
-    measure.__name__: measure for measure in (mmlu, saving, unseen, transfer, floor, steadiness, speed)
+    measure.__name__: measure for measure in (mmlu, gsm8k, saving, unseen, transfer, floor, steadiness, speed)
 }
 
 

@@ -20,8 +20,8 @@ from dragoman.ledger.journal import Journal
 from dragoman.ledger.row import Row
 from dragoman.ledger.store import Store
 from dragoman.routing.constraints import NOTHING
-from dragoman.routing.declared import Declared
 from dragoman.routing.needs import Needs, digest_of
+from dragoman.routing.priors import Priors
 
 Run = Callable[..., tuple[int, str, str]]
 CONFIG = """
@@ -220,7 +220,7 @@ def test_outcomes_have_what_training_needs(kept: None, routes: Path, run: Run) -
 
 def test_another_artifact_is_valued_on_what_was_logged(kept: None, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     module = types.ModuleType("dragoman.routing.predictor")
-    module.load = lambda path: Declared({"small": 0.9, "large": 0.1})  # type: ignore[attr-defined]
+    module.load = lambda path: Priors({"small": 0.9, "large": 0.1})  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "dragoman.routing.predictor", module)
     found = json.loads(run("decisions", "--evaluate", "new.dgm", "--json")[1])
     assert (found["decisions"], found["agreement"], found["overlap"]) == (10, 1.0, 1.0)

@@ -6,9 +6,8 @@ import pytest
 
 from dragoman.routing.affinity import FRESH, Sessions
 from dragoman.routing.decide import Held
-from dragoman.routing.declared import UNKNOWN, Declared
 from dragoman.routing.drift import DriftWatch, PaceWatch, by_priors, notes
-from dragoman.routing.estimate import Estimate, Query
+from dragoman.routing.estimate import Estimate
 from dragoman.routing.pacing import DAY, Pacer
 
 
@@ -102,8 +101,3 @@ def test_a_target_that_takes_other_times_is_another_until_it_is_measured_anew(ti
     assert 5 < drifts.index(True) < 40
     assert watch.drifted("p/a", measured=False) == how and watch.drifted("p/b", measured=False) is None
     assert watch.drifted("p/a", measured=True) is None and watch.drifted("p/a", measured=False) is None
-
-
-def test_declared_qualities_are_the_same_for_every_query() -> None:
-    found = Declared({"a": 0.8}).predict(Query(prompt="x"), ["a", "b"])
-    assert found.candidates == {"a": Estimate(0.8, 0.1), "b": UNKNOWN}

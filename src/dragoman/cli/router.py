@@ -45,7 +45,7 @@ def train(
 
         from dragoman.routing.train import train as learn
     except ImportError:
-        _refuse("training needs scikit-learn: install dragoman[train]")
+        _refuse("training needs scipy: install dragoman[train]")
     data = learn(rows, lexicon.shipped(), seed)
     trained = Trained(unpack(data, KIND, str(out)), lexicon.shipped())
     out.write_bytes(data)

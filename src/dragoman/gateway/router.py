@@ -18,9 +18,8 @@ from dragoman.routing.affinity import Sessions
 from dragoman.routing.board import Board, Selection
 from dragoman.routing.constraints import NOTHING, Constraints
 from dragoman.routing.decide import Case, Decision, decide, outlook
-from dragoman.routing.declared import UNKNOWN
 from dragoman.routing.drift import DriftWatch, PaceWatch, by_priors, notes
-from dragoman.routing.estimate import Estimate, Predictor, Query
+from dragoman.routing.estimate import UNKNOWN, Estimate, Predictor, Query
 from dragoman.routing.latency import LatencyBook, Pace, loaded
 from dragoman.routing.needs import Needs
 from dragoman.routing.pacing import Pacer

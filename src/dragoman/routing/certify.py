@@ -15,8 +15,7 @@ from collections.abc import Sequence
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
-from msgspec import Struct
-
+from dragoman.routing.certificate import Certificate
 from dragoman.routing.estimate import Query
 
 if TYPE_CHECKING:
@@ -30,22 +29,14 @@ PADDING = 2  # labels with the worst loss that are added
 FEWEST = 30  # labels without which nothing is tried
 
 
-class Certificate(Struct, frozen=True, kw_only=True):
-    """What was certified, and on what. `threshold` is None where nothing could be; then `labels_needed` is about how
-    many labels like these would do, if any number would."""
+class Certified(Certificate, kw_only=True):
+    """A certificate with what was measured, as it is written. `labels_needed`, where nothing could be certified: about
+    how many labels like these would do, if any number would."""
 
-    threshold: float | None
-    epsilon: float
-    delta: float
-    labels: int
     weak_share: float
     measured_loss: float
-    strong: str
-    weak: str
     strong_quality: float
     weak_quality: float
-    artifact: str
-    labels_needed: int | None = None
 
 
 def threshold(score: "NDArray[Any]", loss: "NDArray[Any]", epsilon: float, delta: float) -> float | None:
@@ -75,7 +66,7 @@ def safe(losses: "NDArray[Any]", epsilon: float, delta: float) -> bool:
 
 def certified(
     trained: "Trained", rows: "Sequence[Answered]", pair: tuple[str, str], epsilon: float, delta: float
-) -> Certificate:
+) -> Certified:
     """What can be promised of a strong and a weak model on these rows, of which all have outcomes of both."""
     import numpy as np
 
@@ -90,7 +81,7 @@ def certified(
     loss = quality[:, 0] - quality[:, 1]
     cut = threshold(score, loss, epsilon, delta)
     sent = score < cut if cut is not None else np.zeros(len(rows), bool)
-    return Certificate(
+    return Certified(
         threshold=cut,
         epsilon=epsilon,
         delta=delta,

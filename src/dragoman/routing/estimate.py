@@ -22,6 +22,9 @@ class Estimate(Struct, frozen=True, gc=False):
     output_tokens: float | None = None
 
 
+UNKNOWN = Estimate(0.5, 0.25)  # of a model of which nobody knows anything
+
+
 class Estimates(Struct, frozen=True):
     """novelty 0..1: how unlike the training data the query is."""
 

@@ -41,7 +41,6 @@ class Needs(Struct, frozen=True, kw_only=True):
     prompt: str = ""
     digest: str = ""
     thread: str = ""
-    cache_key: str | None = None
     streams: bool = False
 
 
@@ -58,7 +57,6 @@ def read_needs(request: Request) -> Needs:
         prompt=prompt,
         digest=digest_of(prompt),
         thread=_thread(request.messages),
-        cache_key=request.cache_key,
         streams=request.stream,
     )
 

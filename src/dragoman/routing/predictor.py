@@ -23,7 +23,7 @@ SHARPNESS = 6.0  # of the guess of a category
 CAUTION, MORE_CAUTION = 0.1, 0.5  # of quality: how far the best single model must be beaten where the category is not
 # told; and how much further if the query is entirely novel
 BEHIND = 0.02  # of quality: where those end up that do not
-VOICES = ("meaning and form", "words", "category, guessed")
+VOICES = ("meaning and form", "words", "category, guessed", "meaning alone")
 """What speaks for a model's quality. An artifact's `weights` say how much each is believed, first of what all models
 share and then of what sets them apart, in three rows: category told, category guessed, query strange."""
 
@@ -43,6 +43,7 @@ class Task(Struct, frozen=True, forbid_unknown_fields=True):
 class About(Struct, frozen=True, forbid_unknown_fields=True):
     """An artifact's description of itself. `pooled` is for queries of other tasks."""
 
+    voices: tuple[str, ...]
     lexicon: str
     tasks: dict[str, Task]
     pooled: Task | None
@@ -76,6 +77,8 @@ class Trained:
             self.about = msgspec.json.decode(file.about, type=About)
         except msgspec.MsgspecError as error:
             raise artifact.ArtifactError(f"{file.name}: not of this version ({error}): train it anew") from None
+        if self.about.voices != VOICES:
+            raise artifact.ArtifactError(f"{file.name}: was trained by another version: train it anew")
         if self.about.lexicon != words.name:
             raise artifact.ArtifactError(
                 f'{file.name}: was trained with "{self.about.lexicon}", here is "{words.name}": train it anew'
@@ -210,7 +213,8 @@ class Trained:
         rows = [weights[0]] if told else [weights[1], weights[2] - weights[1]]
 
         def voiced(table: "NDArray[Any]", voice: int) -> "NDArray[Any]":
-            """Quality as a voice sees it, weighed; then the scores of the categories, where they are needed."""
+            """Quality as a voice sees it, weighed; then the scores of the categories, where they are needed and it has
+            them."""
             parts = [row[2 * voice + 1] * table[..., at] + row[2 * voice] * table[..., total, None] for row in rows]
             return np.concatenate(parts if told else [*parts, table[..., total + 1 :]], axis=-1)
 
@@ -230,6 +234,9 @@ class Trained:
             length_effects = get(f"{key}.tokens.effects")[:, at]
         meaning, offset = voiced(get(f"{key}.meaning"), 0), voiced(get(f"{key}.offset"), 0)
         offset[: len(at)] += get(f"{key}.base")[at]
+        plain, plain_offset = voiced(get(f"{key}.plain"), 3), voiced(get(f"{key}.plain.offset"), 3)
+        meaning[-len(plain) :, : plain.shape[1]] += plain
+        offset[: len(plain_offset)] += plain_offset
         both, more = self._folded(np.concatenate((np.broadcast_to(length, (len(meaning), len(at))), meaning), axis=1))
         return _Heads(
             names=names,

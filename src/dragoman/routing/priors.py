@@ -13,8 +13,7 @@ from importlib.resources import files
 import msgspec
 from msgspec import Struct
 
-from dragoman.routing.declared import UNKNOWN
-from dragoman.routing.estimate import Estimate, Estimates, Query
+from dragoman.routing.estimate import UNKNOWN, Estimate, Estimates, Query
 from dragoman.routing.text import normalise
 
 _LOOKED_AT = 2000  # characters of a prompt

@@ -9,8 +9,7 @@ import msgspec
 from msgspec import Struct, field
 
 from dragoman.routing.decide import Case, Decision, decide
-from dragoman.routing.declared import UNKNOWN
-from dragoman.routing.estimate import Estimate, Predictor, Query
+from dragoman.routing.estimate import UNKNOWN, Estimate, Predictor, Query
 from dragoman.routing.needs import digest_of
 
 VERSION = 1  # of the rules in `decide`: a record of another version is shown, not replayed

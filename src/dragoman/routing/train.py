@@ -5,8 +5,12 @@ shrunk by how much categories differ at all (empirical Bayes); and what the text
 through its meaning and form (random features of a kernel, ridge regression) and through its words (hashed words and
 pairs, ridge regression); where the category is not told, both guess it. Every voice is believed as far as it deserves:
 weights for the part that all models share (how hard the question is) and for what sets models apart are measured on
-questions that were held out; once at random, and once with whole categories held out. The second weights rule where a
-query is unlike the training data, so the text falls silent there and the best single model stays.
+questions that were held out at random.
+
+Where a query is unlike the training data, other weights rule, measured with whole categories held out. There the
+meaning alone speaks (a plain ridge regression on all of a model's departure from its mean): what was learned inside of
+categories, or of words, hardly holds in a new one. Of such weights the least counts that is found when each fold in
+turn is left out, so the text falls silent where it proves nothing, and the best single model stays.
 
 Beside the tasks stands one model of all tasks together, for queries of a task that was not trained.
 
@@ -19,7 +23,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from dragoman.routing import artifact, features
 from dragoman.routing.lexicon import Lexicon
 from dragoman.routing.outcomes import Answered
-from dragoman.routing.predictor import DENSE_SCALE, KIND, About, Task, guess
+from dragoman.routing.predictor import DENSE_SCALE, KIND, VOICES, About, Task, guess
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -28,12 +32,13 @@ RANDOM_FEATURES = 384
 WIDTH = 0.02  # of the kernel: exp(-WIDTH |x - y|²)
 FORM_SCALE = 0.3  # of a form number, beside a meaning's
 RIDGE = 20.0  # of meaning and form
+PLAIN_RIDGE = 2.0  # of meaning alone
 WORD_RIDGE = 16.0  # of words, where they speak for quality
 CATEGORY_RIDGE = 1.0  # of words, where they speak for a category: that is plainer to see
 FOLDS = 5
 FACTORS = 24  # that the heads over words are boiled down to
 CENTRES = 48
-POOLED = (0.5, 0.25, 0.0, 0.0, 0.0, 0.0)  # how much to believe of the text on a task that was not trained
+POOLED = (0.5, 0.25, *(0.0,) * 6)  # how much to believe of the text on a task that was not trained
 TOLD_OF_LENGTH = 0.7  # how much to believe of the text on an answer's length
 TURNS = 6  # of learning and filling in what is missing
 LEAST = 8  # questions of a task
@@ -82,7 +87,7 @@ def train(rows: Sequence[Answered], lexicon: Lexicon, seed: int = 0) -> bytes:
             raise TrainingError(f'task "{name}": {len(at)} questions: expected {LEAST} or more')
         tasks[name] = _task(f"t{len(tasks)}", [rows[i] for i in at], text.at(at), arrays, rng)
     pooled = _pooled(rows, text.phi, tasks, arrays) if len(tasks) > 1 else None
-    about = About(lexicon=lexicon.name, tasks=tasks, pooled=pooled, questions=len(rows), seed=seed)
+    about = About(voices=VOICES, lexicon=lexicon.name, tasks=tasks, pooled=pooled, questions=len(rows), seed=seed)
     return artifact.pack(KIND, about, arrays)
 
 
@@ -174,6 +179,9 @@ def _task(key: str, rows: Sequence[Answered], text: Text, arrays: dict[str, Any]
     heads = _ridge(text.phi, wanted).astype("f2")
     arrays[f"{key}.meaning"] = heads
     arrays[f"{key}.offset"] = (wanted.mean(0) - text.phi.mean(0) @ heads.astype(float)).astype("f4")
+    plain = _split(_ridge(_meaning(text.phi), answers.table - base, PLAIN_RIDGE)).astype("f2")
+    arrays[f"{key}.plain"] = plain
+    arrays[f"{key}.plain.offset"] = (-_meaning(text.phi).mean(0) @ plain.astype(float)).astype("f4")
     arrays[f"{key}.words"], arrays[f"{key}.mix"] = _factors(_word_ridge(text.words, wanted, len(models) + 1))
     arrays[f"{key}.weights"] = np.array([told, guessed, strange], "f4")
     arrays[f"{key}.base"] = base.astype("f4")
@@ -237,7 +245,7 @@ def _clusters(phi: "NDArray[Any]", rng: Any) -> "NDArray[Any]":
     """Without categories: clusters of alike questions to folds."""
     import numpy as np
 
-    dense = phi[:, RANDOM_FEATURES + len(features.FORM) :]
+    dense = _meaning(phi)
     centres = _centres(dense, rng)[: 2 * FOLDS]
     return np.asarray(((dense[:, None, :] - centres[None]) ** 2).sum(2).argmin(1) % FOLDS)
 
@@ -254,8 +262,8 @@ def _weights(
     told = _listen(voices[:2], truth - level)
     guessed = _listen(voices, truth)
     voices, truth, _ = _heard(answers, text, apart)
-    each = [_listen(voices[:, apart != fold], truth[apart != fold]) for fold in np.unique(apart)]
-    return np.concatenate((told, [0, 0])), guessed, np.min(each, axis=0)
+    each = [_listen(voices[3:, apart != fold], truth[apart != fold]) for fold in np.unique(apart)]
+    return np.concatenate((told, [0] * 4)), guessed, np.concatenate(([0] * 6, np.min(each, axis=0)))
 
 
 def _heard(answers: Answers, text: Text, folds: "NDArray[Any]") -> "tuple[NDArray[Any], NDArray[Any], NDArray[Any]]":
@@ -265,7 +273,7 @@ def _heard(answers: Answers, text: Text, folds: "NDArray[Any]") -> "tuple[NDArra
 
     table, group, categories = answers
     models = table.shape[1]
-    voices = np.zeros((3, *table.shape))
+    voices = np.zeros((len(VOICES), *table.shape))
     truth, level = np.zeros_like(table), np.zeros_like(table)
     for fold in np.unique(folds):
         out = folds == fold
@@ -278,6 +286,8 @@ def _heard(answers: Answers, text: Text, folds: "NDArray[Any]") -> "tuple[NDArra
         voices[0, out], voices[1, out] = meaning[:, :models], said[:, :models]
         if categories > 1:
             voices[2, out] = guess(meaning[:, models:] + said[:, models:]) @ effects[:-1]
+        own, whole = _meaning(seen.phi), learned.table - base
+        voices[3, out] = (_meaning(text.phi[out]) - own.mean(0)) @ _ridge(own, whole, PLAIN_RIDGE)
         truth[out] = table[out] - base
         level[out] = effects[group[out]]
     return voices, truth, level
@@ -316,11 +326,16 @@ def _apart(table: "NDArray[Any]") -> "NDArray[Any]":
     return np.asarray(table - table.mean(1, keepdims=True))
 
 
-def _ridge(phi: "NDArray[Any]", residual: "NDArray[Any]") -> "NDArray[Any]":
+def _meaning(phi: "NDArray[Any]") -> "NDArray[Any]":
+    """The columns that are meaning alone."""
+    return phi[:, RANDOM_FEATURES + len(features.FORM) :]
+
+
+def _ridge(phi: "NDArray[Any]", residual: "NDArray[Any]", penalty: float = RIDGE) -> "NDArray[Any]":
     import numpy as np
 
     centred = phi - phi.mean(0)
-    square = centred.T @ centred + RIDGE * np.eye(phi.shape[1])
+    square = centred.T @ centred + penalty * np.eye(phi.shape[1])
     return np.asarray(np.linalg.solve(square, centred.T @ (residual - residual.mean(0))))
 
 
@@ -421,6 +436,8 @@ def _pooled(rows: Sequence[Answered], phi: Any, tasks: dict[str, Task], arrays: 
     arrays["p.offset"] = (-phi.mean(0) @ split.astype(float)).astype("f4")
     arrays["p.base"] = base.astype("f4")
     arrays["p.effects"] = np.zeros((1, len(models)), "f4")
+    arrays["p.plain"] = np.zeros((_meaning(phi).shape[1], split.shape[1]), "f2")
+    arrays["p.plain.offset"] = np.zeros(split.shape[1], "f4")
     arrays["p.weights"] = np.array([POOLED, POOLED, POOLED], "f4")
     arrays["p.spread"] = (0.1 + 0.1 / np.sqrt(np.maximum(seen.sum(0), 1) / 100)).astype("f4")
     return Task(key="p", models=models, categories=[], lengths=[False] * len(models), questions=len(rows), words=False)
