@@ -192,7 +192,8 @@ class Workers:
         for name, group in self.steward.groups.items():
             for key, limit in group.limits.items():
                 parts = [part for part in limit.parts.values() if part.until < 0 or part.until > now]
-                held = limit.gone + sum(part.held + part.given for part in parts)
+                # one call that is larger than the whole limit has it all, where nothing else does
+                held = limit.gone + sum(min(limit.whole, part.held + part.given) for part in parts)
                 corrected = sum(max(0.0, part.used - part.held) for part in parts)
                 declared = "|" not in key  # what is learned may fall below what is held already
                 assert not declared or held - corrected <= limit.whole + 1e-6, f"{name} {key}: {held} of {limit.whole}"
