@@ -9,6 +9,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from dragoman import config
 from dragoman.accounts import overlay
@@ -97,6 +98,23 @@ def test_what_is_added_is_there_as_given_and_what_is_removed_is_not(
     assert (name in removed.accounts) == declared  # nothing is left of what never was
 
 
+@given(layers, layers, st.floats(0, 100))
+def test_every_change_is_later_than_the_one_it_follows_and_nothing_is_forgotten(
+    before: Layer, after: Layer, now: float
+) -> None:
+    first = overlay.stamped(Layer(), before, 50.0)
+    second = overlay.stamped(first, after, now)
+    assert second.accounts.keys() == before.accounts.keys() | after.accounts.keys()
+    for name, change in second.accounts.items():
+        assert structs.replace(change, at=0.0) == after.accounts.get(name, Change())
+        former = first.accounts.get(name, Change())
+        same = structs.replace(change, at=former.at) == former
+        assert change.at >= now or same or change.at > former.at
+    known = {name: change.at for name, change in first.accounts.items()}
+    for name, change in overlay.newer(second, known).accounts.items():
+        assert name not in known or change != first.accounts[name]
+
+
 @given(settings, layers)
 def test_what_is_written_is_read_back(found: config.Config, layer: Layer) -> None:
     assert msgspec.json.decode(msgspec.json.encode(layer), type=Layer) == layer
@@ -169,6 +187,23 @@ def test_an_account_that_can_no_longer_be_read_can_be_removed(tmp_path: Path) ->
     Overlay(tmp_path).change(settings_of({}), edit)
     assert seen == ["gone"]
     assert Overlay(tmp_path).lay(settings_of({})).accounts == []
+
+
+def test_of_two_changes_the_later_one_counts_and_what_can_not_be_served_here_is_left_out(tmp_path: Path) -> None:
+    found = settings_of({"a": {"key": "sk-0123456789abcdef"}, "b": {"key": "sk-0123456789abcdef"}})
+    here = Overlay(tmp_path)
+    here.change(found, lambda layer, known: overlay.patch(layer, "a", {"weight": 3}))
+    at = here.read().accounts["a"].at
+    foreign = Layer({
+        "a": Change(keys={"weight": 5}, at=at - 1),
+        "b": Change(keys={"weight": 7}, at=at - 1),
+        "c": Change(keys={"provider": "openai", "key": "env:NOT_THERE"}, added=True, at=at),
+    })  # fmt: skip
+    refused = here.take(found, foreign)
+    assert list(refused) == ["c"] and "no variable NOT_THERE" in str(refused["c"])
+    assert [spec.weight for spec in here.lay(found).accounts] == [3, 7]
+    here.take(found, Layer({"a": Change(at=at + 1)}))
+    assert [spec.weight for spec in here.lay(found).accounts] == [1, 7]
 
 
 @pytest.mark.parametrize("text", [b"{", b"[]", b'{"accounts": {"a": {"kees": {}}}}', b'{"accounts": {"a": 1}}'])

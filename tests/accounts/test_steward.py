@@ -54,6 +54,15 @@ def test_a_worker_alone_holds_the_whole_limit(house: Callable[[str], Worker]) ->
     assert held(house("a").say(T0, slots(0, 0)), "slots") == 4
 
 
+def test_each_is_told_how_many_wait_at_the_others(house: Callable[[str], Worker]) -> None:
+    a, b, c = house("a"), house("b"), house("c")
+    a.say(T0, slots(0, 0))
+    a.say(T0, slots(4, 4), claim={"slots": 1}, count=2)
+    b.say(T0, slots(0, 0), claim={"slots": 1}, count=3)
+    ((_, (share,)),) = c.say(T0, slots(0, 0), claim={"slots": 1}, count=7).groups
+    assert share.queued == 5
+
+
 def test_the_second_is_given_what_the_first_does_not_use_once_it_waits(house: Callable[[str], Worker]) -> None:
     a, b = house("a"), house("b")
     a.say(T0, slots(0, 0))

@@ -7,6 +7,7 @@ import json
 import httpx
 import pytest
 
+from e2e.gateway import GatewayProcess
 from fakes import Scenario, status
 from fleet.crowd import Client, all_right, crowd, until
 from fleet.house import MODEL, account, enforced
@@ -119,6 +120,36 @@ async def test_what_one_node_hears_of_a_limit_rests_the_account_for_all(redis_se
         await asyncio.to_thread(lambda: [rests(node) for node in made])
         all_right(await crowd(programs, 30))
     assert len(openai.requests) <= 2
+
+
+async def test_what_is_changed_of_accounts_at_one_node_counts_at_all_and_at_one_that_comes_later(
+    redis_server, openai, client, tmp_path
+):
+    accounts = [account(openai, 0), account(openai, 1), account(openai, 2, key="of-nobody")]
+    with nodes(redis_server.url, accounts=accounts, models=[MODEL]) as made:
+        first, second, third = (httpx.Client(base_url=f"{node.url}/dragoman/v1/accounts") for node in made)
+        first.post("/openai-0/disable").raise_for_status()
+        second.delete("/openai-1").raise_for_status()
+        third.patch("/openai-2", json={"key": "key-2"}).raise_for_status()
+        third.post("", json=account(openai, 3)).raise_for_status()
+
+        def known(node: GatewayProcess) -> bool:
+            """As its workers see it, asked often enough that each answers."""
+            answers = [httpx.get(f"{node.url}/dragoman/v1/accounts").json()["accounts"] for _ in range(12)]
+            states = [{each["name"]: each["state"] for each in answer} for answer in answers]
+            right = {"openai-0": "disabled", "openai-2": "serving", "openai-3": "serving"}
+            return all(state == right for state in states)
+
+        async with asyncio.timeout(20):
+            for node in made:
+                while not await asyncio.to_thread(known, node):
+                    await asyncio.sleep(0.1)
+        tables = made[0].tables
+        with GatewayProcess(**tables | {"state": tables["state"] | {"dir": str(tmp_path)}}) as late:
+            assert await asyncio.to_thread(known, late)
+            heard = await crowd([client(node) for node in [*made, late]], 40)
+    all_right(heard)
+    assert {one.account for one in heard} == {"openai-2", "openai-3"}
 
 
 @pytest.mark.parametrize("limit", ["rpm", "budget"])

@@ -100,10 +100,10 @@ def refusals(
 def test_a_retry_after_is_about_when_a_call_could_begin(
     monkeypatch: pytest.MonkeyPatch, workers: int, slots: int, most: int, seconds: float
 ) -> None:
-    """Of several workers, each knows the others' use and queues only by and by: a few are told too much."""
+    """Of several workers, each knows the others' use and queues only by and by: one in forty is told too much."""
     found = refusals(monkeypatch, 1, workers, slots, most, seconds)
     over = [row for row in found if row[0] > 1.3 * row[2] + 3]
     under = [row for row in found if row[0] < 0.7 * row[1] - 3]
     assert len(found) >= 60
-    assert len(over) <= (0 if workers == 1 else 0.15 * len(found)), over
-    assert len(under) <= (0 if workers == 1 else 0.02 * len(found)), under
+    assert len(over) <= (0 if workers == 1 else 0.03 * len(found)), over
+    assert under == []

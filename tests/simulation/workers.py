@@ -7,7 +7,7 @@ from typing import Any
 
 from dragoman.accounts.lease import Lease
 from dragoman.accounts.shares import Shares
-from dragoman.accounts.steward import SLOTS, Reply, Report, Steward
+from dragoman.accounts.steward import Reply, Report, Steward
 from simulation.fleet import START, Fleet, Job
 from simulation.pool import PoolPolicy
 from simulation.upstream import Said
@@ -185,18 +185,18 @@ class Workers:
     def check(self) -> None:
         """The parts of a limit are never more than the whole, whoever holds them. (A steward that comes back with an
         old memory takes workers for dead first, and counts what they had beside what they have; so does one that hears
-        again of workers that it could not be reached by.)"""
+        again of workers that it could not be reached by. Who went on alone may have exceeded a limit by its slack.)"""
         now = self.fleet.now
-        if (self.troubles.away and not self.troubles.empty) or self.troubles.cuts:
+        if (self.troubles.away and (self.troubles.degrade or not self.troubles.empty)) or self.troubles.cuts:
             return
         for name, group in self.steward.groups.items():
             for key, limit in group.limits.items():
                 parts = [part for part in limit.parts.values() if part.until < 0 or part.until > now]
-                held = limit.gone + sum(part.held + part.given for part in parts)
+                # one call that is larger than the whole limit has it all, where nothing else does
+                held = limit.gone + sum(min(limit.whole, part.held + part.given) for part in parts)
                 corrected = sum(max(0.0, part.used - part.held) for part in parts)
-                sure = "|" not in key  # what is learned may fall below what is held already
-                sure = sure and not (limit.kind == SLOTS and self.troubles.outlasted)
-                assert not sure or held - corrected <= limit.whole + 1e-6, f"{name} {key}: {held} of {limit.whole}"
+                declared = "|" not in key  # what is learned may fall below what is held already
+                assert not declared or held - corrected <= limit.whole + 1e-6, f"{name} {key}: {held} of {limit.whole}"
 
     def _of(self, job: Job) -> Worker:
         if not isinstance(getattr(job, "worker", None), Worker):

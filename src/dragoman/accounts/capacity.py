@@ -36,13 +36,13 @@ class AccountCapacity:
 
     __slots__ = (
         "claim", "concurrency", "cooldown", "counted", "declared", "failures", "host", "in_flight", "last_at",
-        "last_error", "last_kind", "name", "parts", "pressed", "purse", "requests", "seats", "served", "serving",
-        "share", "shared", "slots", "spec", "tokens",
+        "last_error", "last_kind", "name", "parts", "pressed", "purse", "queued", "requests", "seats", "served",
+        "serving", "share", "shared", "slots", "spec", "tokens",
     )  # fmt: skip
 
     def __init__(self, spec: AccountSpec, host: Host, shared: bool = False) -> None:
         """`shared`: its limits hold for several workers together. This one may use nothing then until it is granted
-        a share; `parts` is how many workers there are."""
+        a share; `parts` is how many workers there are, `queued` how many calls wait at the others for more of it."""
         self.name = spec.name
         self.host = host
         self.cooldown = Cooldown()
@@ -50,6 +50,7 @@ class AccountCapacity:
         self.in_flight = 0
         self.shared = shared
         self.parts = 1
+        self.queued = 0
         self.pressed = False  # other workers wait: a slot that is given back leaves the share
         self.share = 0.0 if shared else NEVER  # of the slots
         self.requests: Window | None = None

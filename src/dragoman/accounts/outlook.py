@@ -44,7 +44,8 @@ def refusal(why: Why, want: Want, waiting: int, now: float) -> Refused:
     if wait <= 0:  # all that is missing is a slot, or a larger share of what the workers share
         wait = min(seat.frees(want, now) for seat in seats) - now
     if wait <= 0:
-        before = waiting * seats[0].account.parts if why in ("full", "hopeless") else 0  # as many wait elsewhere
+        elsewhere = sum(account.queued for account in want.roster.accounts)
+        before = waiting + elsewhere if why in ("full", "hopeless") else 0
         wait = max(_LEAST, drained(1 + before, seats, now) - now)
     return Refused(why, None if wait == NEVER else wait, rests(want, now))
 

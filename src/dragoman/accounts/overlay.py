@@ -4,11 +4,14 @@ The config says what accounts there are, the layer what is different: keys of an
 place of, accounts that are added, accounts that are left out. So a change outlives a reload of the config and a
 restart, and every worker and command that reads the state directory sees it. The file may hold credentials, as the
 config may; it is readable by its owner only, and replaced in one step.
+
+Nodes that share their state in Redis bring each other their changes (`spread`): of an account, the last one counts.
 """
 
 import fcntl
 import os
 import re
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,18 +23,21 @@ from msgspec import Struct, field, structs
 from dragoman import config
 
 FILE = "accounts.json"
+_TICK = 1e-3  # seconds by which a change is later than the one it follows, whatever the nodes' clocks say
 NAME = re.compile(r"[A-Za-z0-9._:@-]{1,64}")  # of an account that is added
 
 
 class Change(Struct, omit_defaults=True, forbid_unknown_fields=True, kw_only=True):
     """What is different of one account. `keys`: of its table, as in the config file; None: as if it were not given.
     `added`: they are the whole table, and the config's account of that name counts for nothing. `removed`: so it does,
-    and there is none. `woken`: when its rests were ended by hand, Unix seconds."""
+    and there is none. With none of these, it is as the config says. `woken`: when its rests were ended by hand; `at`:
+    when this was changed. Both in Unix seconds."""
 
     keys: dict[str, Any] = field(default_factory=dict)
     added: bool = False
     removed: bool = False
     woken: float = 0.0
+    at: float = 0.0
 
 
 class Layer(Struct, forbid_unknown_fields=True):
@@ -94,6 +100,22 @@ def wake(layer: Layer, names: list[str], now: float) -> Layer:
     return layer
 
 
+def stamped(before: Layer, after: Layer, now: float) -> Layer:
+    """`after`, with when each of its changes was made. What is in it no more is changed to what the config says: the
+    other nodes must hear of that too."""
+    accounts = {name: Change() for name in before.accounts} | after.accounts
+    for name, change in accounts.items():
+        former = before.accounts.get(name, Change())
+        if structs.replace(change, at=former.at) != former or name not in before.accounts:
+            accounts[name] = structs.replace(change, at=max(now, former.at + _TICK))
+    return Layer(accounts)
+
+
+def newer(layer: Layer, than: Mapping[str, float]) -> Layer:
+    """Of `layer`, what was changed after it was last known, by name."""
+    return Layer({name: change for name, change in layer.accounts.items() if change.at > than.get(name, -1.0)})
+
+
 def _with(layer: Layer, name: str, change: Change) -> Layer:
     return Layer(layer.accounts | {name: change})
 
@@ -130,9 +152,28 @@ class Overlay:
         then nothing has changed. Blocks."""
         with self._locked():
             before = self.read()
-            after = edit(before, self._tolerant(settings, before))
+            after = stamped(before, edit(before, self._tolerant(settings, before)), time.time())
             _try_out(lay(settings, after, self.path.parent), after)
             self._write(after)
+
+    def take(self, settings: config.Config, layer: Layer) -> dict[str, config.ConfigError]:
+        """Takes over what was changed elsewhere later than here. Returns what can't be served here, and why: it stays
+        as it was. Blocks."""
+        refused: dict[str, config.ConfigError] = {}
+        with self._locked():
+            before = after = self.read()
+            fresh = newer(layer, {name: change.at for name, change in before.accounts.items()})
+            for name, change in fresh.accounts.items():
+                tried = _with(after, name, change)
+                try:
+                    _try_out(lay(settings, tried, self.path.parent), tried)
+                except config.ConfigError as error:
+                    refused[name] = error
+                else:
+                    after = tried
+            if after is not before:
+                self._write(after)
+        return refused
 
     def _tolerant(self, settings: config.Config, layer: Layer) -> config.Config:
         """As `lay`, but for accounts that can't be read any more, as when an `env:` is gone: else nobody could remove

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from math import ceil
 from typing import Protocol
 
+from dragoman.accounts.capacity import AccountCapacity
 from dragoman.accounts.cooldown import RESTING
 from dragoman.accounts.desk import Desk
 from dragoman.accounts.limits import MINUTE, NEVER
@@ -209,6 +210,8 @@ class Shares:
             if group is None:
                 continue
             names.append(name)
+            if isinstance(group.of, AccountCapacity) and shares:
+                group.of.queued = shares[0].queued
             for share in shares:
                 meter = group.meters.get(share.name)
                 if meter is not None:

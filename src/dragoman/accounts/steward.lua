@@ -210,6 +210,10 @@ local function divide(name, worker)
   end
   if now >= state.quiet then short = serve(name, group, free) end
   press(name, group, short)
+  local queued = 0
+  for _, waiting in ipairs(group.waiting) do
+    if waiting.worker ~= worker then queued = queued + waiting.count end
+  end
   for _, key in ipairs(sorted(group.limits)) do
     local limit = group.limits[key]
     local part = limit.parts[worker]
@@ -226,7 +230,7 @@ local function divide(name, worker)
       local pressed = lacked_by_another(short[key], worker)
       local others = used - part.used
       local gone = others - pending_of(limit) + (part.pending or 0)
-      shares[#shares + 1] = {key, part.held, whole, limit.most, limit.learned, others, pressed, room, gone}
+      shares[#shares + 1] = {key, part.held, whole, limit.most, limit.learned, others, pressed, room, gone, queued}
     end
   end
   return shares

@@ -115,7 +115,8 @@ class Report(Struct, array_like=True):
 class Share(Struct, array_like=True):
     """What a worker holds of a limit from now on. `limit`: the whole; `most`: what was declared or told of it;
     `learned`: what was learned (-1: none). `others`: used up by the others. `pressed`: another waits for some of it.
-    `room`: what it may expect to be granted beyond what it uses. `gone`: of `others`, what nobody will give back."""
+    `room`: what it may expect to be granted beyond what it uses. `gone`: of `others`, what nobody will give back.
+    `queued`: how many calls wait at the other workers for a larger share."""
 
     name: str
     held: float
@@ -126,6 +127,7 @@ class Share(Struct, array_like=True):
     pressed: bool
     room: float
     gone: float = 0
+    queued: int = 0
 
 
 class Reply(Struct, array_like=True):
@@ -308,6 +310,7 @@ class Steward:
         if now >= self.quiet:
             short = self._serve(name, group, free)
         self._press(name, group, short)
+        queued = sum(waiting.count for waiting in group.waiting if waiting.worker != worker)
         shares = []
         for key, limit in sorted(group.limits.items()):
             part = limit.parts.get(worker)
@@ -324,7 +327,9 @@ class Steward:
             pressed = bool(short.get(key, set()) - {worker})
             others = limit.used() - part.used
             gone = others - limit.pending() + part.pending
-            shares.append(Share(key, part.held, limit.whole, limit.most, limit.learned, others, pressed, room, gone))
+            shares.append(
+                Share(key, part.held, limit.whole, limit.most, limit.learned, others, pressed, room, gone, queued)
+            )
         return shares
 
     def _serve(self, name: str, group: Shared, free: dict[str, float]) -> dict[str, set[str]]:

@@ -19,6 +19,7 @@ from dragoman import config
 from dragoman.access.keys import KeyBook
 from dragoman.accounts import overlay
 from dragoman.accounts.shared import link
+from dragoman.accounts.spread import Spread
 from dragoman.gateway import Gateway
 from dragoman.ledger.fold import Folder, fold_apart
 from dragoman.ledger.journal import Journal, files
@@ -53,6 +54,7 @@ class Worker:
         self._number = number
         self._steward = steward
         self._end = asyncio.Event()
+        self._spread: Spread | None = None
         self._stamps = _stamp(watched), _stamp(settings.state.path / overlay.FILE)
         self.metrics = Metrics()
         self.keys = KeyBook(settings.state, settings.access.admin_key)
@@ -86,11 +88,17 @@ class Worker:
             await self.gateway.share(
                 link(settings.state.shared, self._steward or Path()), settings.server.workers, self._number
             )
+        if settings.state.shared != "memory":
+            self._spread = Spread(settings.state.shared, self.gateway.overlay)
+            await self._exchange(self._spread)
+            self.look()
         if self._telemetry is not None:
             self._telemetry.start()
         tasks = [asyncio.create_task(self._keep_house())]
         if self._number == 0:
             tasks.append(asyncio.create_task(self._fold()))
+            if self._spread is not None:
+                tasks.append(asyncio.create_task(self._keep_accounts(self._spread)))
         server = await loop.create_server(
             lambda: Connection(self._listener), sock=listener, ssl=_tls(settings.server), backlog=2048
         )
@@ -104,6 +112,8 @@ class Worker:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        if self._spread is not None:
+            await self._spread.close()
         await self.gateway.close()
 
     async def _count_spending(self) -> None:
@@ -113,6 +123,18 @@ class Worker:
         if files(state.path):
             await asyncio.to_thread(fold_apart, state, True)
         await asyncio.to_thread(self.gateway.load_spending)
+
+    async def _keep_accounts(self, spread: Spread) -> None:
+        """What is changed of accounts here counts at the other nodes, and the other way round, within two ticks."""
+        while True:
+            await asyncio.sleep(TICK)
+            await self._exchange(spread)
+
+    async def _exchange(self, spread: Spread) -> None:
+        try:
+            await spread.exchange(self.gateway.settings)
+        except (config.ConfigError, OSError) as error:
+            log.error("accounts changed at run time are not shared with other nodes: %s", error)
 
     async def _fold(self) -> None:
         """Folds the journal now and then; sooner where budgets depend on what other workers booked."""
