@@ -99,4 +99,5 @@ def _surface(request: Request, session: Event) -> realtime.Surface:
         model=model,
         transcription=session.get("type") == "transcription",
         turns=realtime.wants_turns(query, request.headers),
+        pauses=True,
     )
