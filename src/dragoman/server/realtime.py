@@ -76,7 +76,8 @@ _STRICT = b"x-dragoman-strict"
 
 class Surface(Struct, frozen=True):
     """What a request for a WebSocket asks for. `model` None: a message will say it. `pauses`: whether its player pauses
-    at a word of ours. `notices`: whether the client hears of what the other side cannot say."""
+    at a word of ours. `call`: the call to join instead of beginning a session. `notices`: whether the client hears of
+    what the other side cannot say."""
 
     dialect: str
     key: str | None
@@ -84,6 +85,7 @@ class Surface(Struct, frozen=True):
     transcription: bool = False
     turns: bool = False
     pauses: bool = False
+    call: str | None = None
     subprotocol: str | None = None
     notices: Notices = "off"
 
@@ -129,6 +131,7 @@ def find(request: Request) -> Surface | None:
         transcription=query.get("intent") == "transcription",
         turns=turns,
         pauses=turns,
+        call=query.get("call_id") if dialect in ("ga", "beta") else None,
         subprotocol="realtime" if "realtime" in plain else plain[0] if plain else None,
         notices="strict" if strict else "on" if turns else "off",
     )
