@@ -6,6 +6,7 @@ from itertools import pairwise
 from random import Random
 
 from dragoman.voice.pcm import level
+from dragoman.voice.record import Turn
 
 from .stage import Engines, Session, Writer, append, says, silence, speech
 
@@ -106,3 +107,13 @@ async def test_noise_is_taken_out_where_the_client_asks_for_it():
             (line,) = session.engines.transcriber.begun
             loudness.append(level(line.sound[-32_000:]))
     assert loudness[1] < loudness[0] - 6
+
+
+def test_an_answer_that_was_begun_in_vain_counts_in_no_stage():
+    turn = Turn(number=1, began=0.0, spoken=True)
+    turn.ask(1.0)
+    turn.text, turn.clause, turn.sound, turn.target = 1.3, 1.4, 1.5, "some/other"
+    turn.ask(2.0)
+    assert [turn.stages_ms()[stage] for stage in ("llm_ttft", "first_clause", "tts_ttfa")] == [None, None, None]
+    turn.text, turn.clause = 2.1, 2.25
+    assert (turn.stages_ms()["llm_ttft"], turn.stages_ms()["first_clause"], turn.target) == (100.0, 150.0, None)

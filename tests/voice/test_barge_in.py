@@ -70,6 +70,20 @@ async def test_a_cough_is_no_interruption():
         assert not session.client.of("conversation.item.truncated")
 
 
+async def test_players_that_can_pause_are_told_to_until_it_is_known_what_is_meant():
+    async with Session(Engines("Hello.", "", "Stop it now."), Writer(says(LONG)), tells_pauses=True) as session:
+        await counting(session)
+        session.now += 0.1
+        session.client.say(append(speech(120)), append(silence(1500)))
+        await session.client.sees("dragoman.resumed")
+        session.client.say(append(speech(800)))
+        await session.client.sees("conversation.item.truncated")
+        own = [kind for kind in session.client.kinds() if kind.startswith("dragoman.")]
+        assert own == ["dragoman.paused", "dragoman.resumed", "dragoman.paused", "dragoman.resumed"]
+        kinds = [event["type"] for event in session.client.events]
+        assert kinds.index("input_audio_buffer.speech_started") < len(kinds) - 1 - kinds[::-1].index("dragoman.resumed")
+
+
 async def test_while_it_is_not_known_what_is_meant_no_more_is_said():
     async with Session(Engines("mhm"), Writer(says(LONG, " " + LONG))) as session:
         session.model.prepare = lambda answer: setattr(answer, "stalls_after", 3)

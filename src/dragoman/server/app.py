@@ -140,7 +140,10 @@ class App:
             return
         self.running += 1
         try:
-            await self.sessions.serve(request, surface, out)
+            if surface.call is not None:
+                await self.calls.attend(request, surface.call, surface.key, out)
+            else:
+                await self.sessions.serve(request, surface, out)
         finally:
             self._done()
 

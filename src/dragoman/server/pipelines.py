@@ -101,10 +101,11 @@ class Piped:
 
 async def open_pipeline(
     gateway: Gateway, speech: Speech, visit: Visit, name: str, *, dialect: str, transcription: bool, turns: bool,
-    settings: JSON | None, observe: Callable[[Turn], None], counts: Counts, notices: Notices = "off",
+    pauses: bool, settings: JSON | None, observe: Callable[[Turn], None], counts: Counts, notices: Notices = "off",
 ) -> Piped:  # fmt: skip
     """A session on the model `name` ("" where it only writes down what is said). `settings`: the configuration it
-    begins with; `turns`: the client wants to be told of every turn. Raises `Failed`."""
+    begins with; `turns`: the client wants to be told of every turn; `pauses`: its player can
+    pause. Raises `Failed`."""
     story, voice = visit.story, visit.limits
     constraints = visit.call.headers.get(b"x-dragoman-constraints")
     model = Inside(
@@ -127,7 +128,7 @@ async def open_pipeline(
     engines = await speech.engines(voice)
     try:
         pipeline = Pipeline(
-            name, model, engines, kind=_KINDS[transcription], tells_turns=turns, observe=counted,
+            name, model, engines, kind=_KINDS[transcription], tells_turns=turns, tells_pauses=pauses, observe=counted,
             speculations=voice.paid_speculations, book=book, settings=settings, broke=broke,
         )  # fmt: skip
     except Refused as refused:

@@ -75,14 +75,17 @@ _STRICT = b"x-dragoman-strict"
 
 
 class Surface(Struct, frozen=True):
-    """What a request for a WebSocket asks for. `model` None: a message will say it. `notices`: whether
-    the client hears of what the other side cannot say."""
+    """What a request for a WebSocket asks for. `model` None: a message will say it. `pauses`: whether its player pauses
+    at a word of ours. `call`: the call to join instead of beginning a session. `notices`: whether the client hears of
+    what the other side cannot say."""
 
     dialect: str
     key: str | None
     model: str | None
     transcription: bool = False
     turns: bool = False
+    pauses: bool = False
+    call: str | None = None
     subprotocol: str | None = None
     notices: Notices = "off"
 
@@ -127,6 +130,8 @@ def find(request: Request) -> Surface | None:
         model=None if dialect in _LATE else model or "",
         transcription=query.get("intent") == "transcription",
         turns=turns,
+        pauses=turns,
+        call=query.get("call_id") if dialect in ("ga", "beta") else None,
         subprotocol="realtime" if "realtime" in plain else plain[0] if plain else None,
         notices="strict" if strict else "on" if turns else "off",
     )
@@ -310,7 +315,8 @@ async def open_session(
         return await Relayed.open(opening, model, counts)
     return await open_pipeline(
         gateway, speech, opening.visit, model.name if model is not None else "", dialect=surface.dialect,
-        transcription=surface.transcription, turns=surface.turns, settings=opening.settings, observe=observe,
+        transcription=surface.transcription, turns=surface.turns, pauses=surface.pauses,
+        settings=opening.settings, observe=observe,
         counts=counts, notices=surface.notices,
     )  # fmt: skip
 

@@ -157,7 +157,7 @@ class Answers:
         plan = run.plan
         run.asked = True
         run.response.asked()
-        run.turn.asked = now
+        run.turn.ask(now)
         self._emit(orders.Ask(run.id, self._request(plan, context), run.speculative))
 
     def _request(self, plan: Plan, context: Iterable[JSON]) -> Request:
@@ -174,6 +174,7 @@ class Answers:
         response = Response(self._new_id("resp"), plan.params, new_id=self._new_id, outward=outward, room=self._room)
         run = Run(response=response, plan=plan, turn=turn)
         self._runs[run.id] = run
+        turn.response_id = run.id
         return run
 
     # answered
@@ -269,6 +270,7 @@ class Answers:
     def hush(self) -> None:
         """Somebody speaks over the answer: hold what sounds, until it is known what is meant."""
         self.hushed = True
+        self._emit(orders.Pause(True))
         for run in self._runs.values():
             if run.held is None:
                 run.held = []
@@ -278,6 +280,7 @@ class Answers:
         if not self.hushed:
             return
         self._now, self.hushed = now, False
+        self._emit(orders.Pause(False))
         for run in list(self._runs.values()):
             if run is not self.prepared and run.held is not None:
                 held, run.held = run.held, None

@@ -105,6 +105,12 @@ class Hush(Struct, frozen=True):
     run: str
 
 
+class Pause(Struct, frozen=True):
+    """Players had better be silent (`on`): somebody may be interrupting. Not `on`: they go on where they paused."""
+
+    on: bool
+
+
 class Report(Struct, frozen=True):
     """A turn is over: its record."""
 
@@ -120,5 +126,5 @@ class Close(Struct, frozen=True):
 
 Order: TypeAlias = (
     Send | Listen | Feed | Understand | Finish | Drop | Judge
-    | Ask | Warm | Take | Cancel | Forget | Speak | Hush | Report | Close
+    | Ask | Warm | Take | Cancel | Forget | Speak | Hush | Pause | Report | Close
 )  # fmt: skip

@@ -64,7 +64,8 @@ class Ears(Protocol):
 class Pipeline:
     """One session. `run` it once.
 
-    `kind`: `realtime` or `transcription`. `tells_turns`: the client asked for the event `dragoman.turn`. `observe` is
+    `kind`: `realtime` or `transcription`. `tells_turns`: the client asked for the event `dragoman.turn`;
+    `tells_pauses`: it pauses its player at `dragoman.paused`, until `dragoman.resumed`. `observe` is
     given every turn's record, and says why no further one may come, if so. `speculations`: how many answers of a model
     that costs money may be begun in vain. `book` is told what providers' speech engines
     took, `broke` that a fault of ours has come up. `settings`: the configuration it begins with; raises `Refused`.
@@ -72,6 +73,7 @@ class Pipeline:
 
     def __init__(
         self, model_name: str, model: Model, engines: Ears, *, kind: str = "realtime", tells_turns: bool = False,
+        tells_pauses: bool = False,
         observe: Callable[[Turn], Failure | None] = lambda turn: None, speculations: int = 0,
         book: Book | None = None, seconds: float = SESSION_SECONDS, settings: JSON | None = None,
         broke: Callable[[], None] = lambda: None, clock: Callable[[], float] = time.monotonic,
@@ -79,7 +81,7 @@ class Pipeline:
         self._model = model
         self._engines = engines
         self._now = clock
-        self._tells_turns = tells_turns
+        self._tells_turns, self._tells_pauses = tells_turns, tells_pauses
         self._observe = observe
         self._speculations = speculations
         self._book = book
@@ -206,6 +208,9 @@ class Pipeline:
                 case orders.Hush():
                     if speaking := self._speaking.pop(order.run, None):
                         speaking.cancel()
+                case orders.Pause():
+                    if self._tells_pauses:
+                        await self._send({"type": "dragoman.paused" if order.on else "dragoman.resumed"})
                 case orders.Report():
                     await self._report(order.turn)
                 case orders.Close():

@@ -17,6 +17,7 @@ class Turn(Struct, kw_only=True):
 
     number: int
     began: float
+    response_id: str | None = None
     spoken: bool = False  # somebody said something that is answered
     over: float | None = None  # the turn was found to be over
     judge: float | None = None  # seconds the judge took
@@ -32,6 +33,12 @@ class Turn(Struct, kw_only=True):
     tokens: int = 0  # that the answer took, as the client is told
     target: str | None = None
     decision: str | None = None
+
+    def ask(self, now: float) -> None:
+        """The model is asked. Where it was asked before, in vain, nothing of that answer counts any more."""
+        self.asked = now
+        self.route = self.text = self.clause = self.sound = self.sent = None
+        self.target = self.decision = None
 
     def stages_ms(self) -> dict[str, float | None]:
         """By the names of `STAGES`."""
@@ -49,8 +56,8 @@ class Turn(Struct, kw_only=True):
 
     def event(self) -> JSON:
         """What a client is told that asked for it."""
-        return event("dragoman.turn", turn=self.number, stages_ms=self.stages_ms(), target=self.target,
-                     decision=self.decision)  # fmt: skip
+        return event("dragoman.turn", turn=self.number, response_id=self.response_id, stages_ms=self.stages_ms(),
+                     target=self.target, decision=self.decision)  # fmt: skip
 
 
 def _ms(begin: float | None, end: float | None) -> float | None:

@@ -62,6 +62,21 @@ def test_speech_stops_the_reply_and_the_session_learns_what_was_heard() -> None:
     assert call.speaker.take(FRAME)[0] == bytes(FRAME)
 
 
+def test_the_sound_pauses_while_somebody_may_be_interrupting_and_goes_on_where_it_did() -> None:
+    call = Call()
+    call.sound(100)
+    assert call.speaker.take(FRAME)[0] == b"\1" * FRAME
+    assert call.says("dragoman.paused") == Crossing()
+    assert call.speaker.take(FRAME) == (bytes(FRAME), [])
+    assert call.says("dragoman.resumed") == Crossing()
+    assert call.speaker.take(FRAME)[0] == b"\1" * FRAME
+    call.says("dragoman.paused")
+    cleared = call.says("input_audio_buffer.speech_started", item_id="i2")
+    assert cleared.session[0]["audio_end_ms"] == 40
+    call.says("dragoman.resumed")
+    assert call.speaker.take(FRAME)[0] == bytes(FRAME)
+
+
 def test_speech_into_silence_stops_nothing() -> None:
     event = {"type": "input_audio_buffer.speech_started"}
     assert Call().channel.from_session(event) == Crossing(client=[event])

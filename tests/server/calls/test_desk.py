@@ -128,6 +128,46 @@ async def test_a_call_is_hung_up(office: Any, way: str) -> None:
     assert (await there.http.post(location + "/hangup")).status_code == 404
 
 
+@pytest.mark.parametrize("what", ["accept", "reject", "refer"])
+async def test_what_only_calls_over_sip_have_is_refused(office: Any, what: str) -> None:
+    there = await office()
+    _, location = await there.call()
+    refused = await there.http.post(f"{location}/{what}")
+    assert (refused.status_code, refused.json()["error"]["type"]) == (400, "invalid_request_error")
+    assert "SIP" in refused.json()["error"]["message"]
+    assert (await there.http.post(f"/v1/realtime/calls/rtc_nobody/{what}")).status_code == 404
+
+
+async def test_a_server_joins_a_call_with_the_official_sdk(office: Any, talker: Talker) -> None:
+    there = await office()
+    caller, location = await there.call(QUESTION)
+    await caller.until("session.created")
+    client = openai.AsyncOpenAI(base_url=f"{there.here.url}/v1", api_key="any")
+    async with client.realtime.connect(call_id=location.rpartition("/")[2]) as side:
+        assert (await side.recv()).type == "session.created"
+        await side.session.update(session={"type": "realtime", "instructions": "Be brief."})
+        seen = []
+        while not seen or seen[-1] != "session.updated":
+            seen.append((await side.recv()).type)
+        await caller.until("session.updated")
+        assert talker.of("session.update")[-1]["session"]["instructions"] == "Be brief."
+        await there.http.post(location + "/hangup")
+        with pytest.raises(Exception, match="1000"):
+            while True:
+                assert (await side.recv()).type != "response.output_audio.delta"
+    await client.close()
+    await there.here.app.idle()
+
+
+async def test_a_call_that_is_not_there_cannot_be_joined(office: Any) -> None:
+    there = await office()
+    client = openai.AsyncOpenAI(base_url=f"{there.here.url}/v1", api_key="any")
+    with pytest.raises(Exception, match="404"):
+        async with client.realtime.connect(call_id="rtc_nobody"):
+            pass
+    await client.close()
+
+
 async def test_a_call_is_its_callers_own(office: Any) -> None:
     there = await office(access={"mode": "keys", "admin_key": ADMIN})
     _, location = await there.call()

@@ -4,6 +4,7 @@
 |--------------------------------------|------------------------------------------------------------------------|
 | `response.output_audio.delta`        | is heard, not said                                                     |
 | `input_audio_buffer.speech_started`  | said; the sound stops (1)                                              |
+| `dragoman.paused`, `.resumed`         | not said; the sound pauses, and goes on where it did                    |
 | `session.created`, `session.updated` | said; `interrupt_response` is read                                     |
 | `response.done`                      | said; when its sound has been heard, `output_audio_buffer.stopped`     |
 | anything else                        | said                                                                   |
@@ -57,6 +58,9 @@ class Channel:
                 cleared = self._clear()
                 cleared.client.insert(0, event)
                 return cleared
+            case "dragoman.paused" | "dragoman.resumed":
+                self._loudspeaker.paused = event["type"] == "dragoman.paused"
+                return Crossing()
             case "session.created" | "session.updated":
                 self._interrupts = _interrupts(event)
             case "response.done":

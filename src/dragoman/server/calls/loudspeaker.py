@@ -30,9 +30,10 @@ class _Piece(Struct):
 
 
 class Loudspeaker:
-    """A queue of sound. What was taken counts as heard."""
+    """A queue of sound. What was taken counts as heard. `paused`: silence is heard for the time being."""
 
     def __init__(self) -> None:
+        self.paused = False
         self._queue: deque[_Piece] = deque()
         self._response = ""  # whose sound began and has not ended
         self._item = ""  # of which sound was taken last
@@ -53,6 +54,8 @@ class Loudspeaker:
 
     def take(self, size: int) -> tuple[bytes, list[Mark]]:
         """The next `size` bytes to be heard, silence where there are none, and what begins or ends with them."""
+        if self.paused:
+            return bytes(size), []
         sound, marks = bytearray(), []
         while len(sound) < size and self._queue:
             piece = self._queue[0]
@@ -71,6 +74,7 @@ class Loudspeaker:
 
     def clear(self) -> Heard | None:
         """Drops what waits. What had been heard of what was cut off; None where there was nothing to cut."""
+        self.paused = False
         first = self._queue[0] if self._queue else None
         response = self._response or (first.response if first else "")
         if not response:

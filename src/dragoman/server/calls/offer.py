@@ -7,6 +7,8 @@
 """
 
 import re
+from collections.abc import Callable
+from typing import Protocol
 from urllib.parse import parse_qs
 
 import msgspec
@@ -29,13 +31,25 @@ _NOT_HERE = Failure(
 )
 
 
+class Line(Duplex, Protocol):
+    """A call's line, which others may join."""
+
+    def join(self, hear: Callable[[str], None]) -> Callable[[], None]:
+        """`hear` is told what the caller is told; what is returned ends that."""
+        ...
+
+    def said(self, message: str | bytes) -> None:
+        """As if the caller had said it."""
+        ...
+
+
 class Offer:
     """What a client asks for in `request`. Raises `Malformed`."""
 
     def __init__(self, request: Request) -> None:
         self._sdp, self._session = _read(request)
         self.surface = _surface(request, self._session)
-        self.peer: Duplex | None = None
+        self.peer: Line | None = None
         self.answer = b""  # the SDP
 
     async def accept(self, ice_servers: list[str]) -> None:
@@ -99,4 +113,5 @@ def _surface(request: Request, session: Event) -> realtime.Surface:
         model=model,
         transcription=session.get("type") == "transcription",
         turns=realtime.wants_turns(query, request.headers),
+        pauses=True,
     )

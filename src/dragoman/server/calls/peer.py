@@ -66,6 +66,8 @@ class Peer:
         self._inbox: deque[str] = deque()
         self._arrived = asyncio.Event()
         self._over = False
+        self._guests: list[Callable[[str], None]] = []  # who hears what the caller is told
+        self._session: Event | None = None  # as it was told last
         self._listening: asyncio.Task[None] | None = None
         self._deadline = asyncio.get_running_loop().call_later(CONNECT, self._end)
         self._connection.on("datachannel", self._open)
@@ -122,17 +124,25 @@ class Peer:
         self._end()
         await self._connection.close()
 
+    def join(self, hear: Callable[[str], None]) -> Callable[[], None]:
+        """`hear` is told what the caller is told, and first of the session as it is; what is returned ends that."""
+        if self._session is not None:
+            hear(msgspec.json.encode({**self._session, "type": "session.created"}).decode())
+        self._guests.append(hear)
+        return lambda: self._guests.remove(hear)
+
     # what aiortc tells
 
     def _open(self, data: RTCDataChannel) -> None:
         if self._data is None:
             self._data = data
-            data.on("message", self._said)
+            data.on("message", self.said)
             for message in self._unsaid:
                 data.send(message)
             self._unsaid.clear()
 
-    def _said(self, message: str | bytes) -> None:
+    def said(self, message: str | bytes) -> None:
+        """By the caller, or by who has joined the call."""
         try:
             event = msgspec.json.decode(message)
         except (msgspec.DecodeError, UnicodeDecodeError):
@@ -191,6 +201,10 @@ class Peer:
 
     def _tell(self, event: Event) -> None:
         message = msgspec.json.encode(event).decode()
+        if event.get("type") in ("session.created", "session.updated"):
+            self._session = event
+        for hear in self._guests:
+            hear(message)
         data = self._data
         if data is None:
             self._unsaid.append(message)

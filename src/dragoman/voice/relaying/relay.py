@@ -206,7 +206,7 @@ class Relay:
         if self._sounded == came:
             self._passed = (self._loop.time() - came) * 1000
         if kind == "response.done":
-            await self._tell_turn(client, line)
+            await self._tell_turn(client, line, plain(head.response).get("id"))
         if refused is not None:
             await client.send(text(error_event(refused)))
             self._closing = (_CODES.get(refused.kind, 1011), refused.message)
@@ -252,7 +252,7 @@ class Relay:
             )
         )  # fmt: skip
 
-    async def _tell_turn(self, client: End, line: Line) -> None:
+    async def _tell_turn(self, client: End, line: Line, response_id: object) -> None:
         sounded, self._sounded, self._resumed = self._sounded, None, 0
         if not self._turns:
             return
@@ -260,8 +260,8 @@ class Relay:
         if sounded is not None:
             stages = {"send": round(self._passed, 1), "total": round((sounded - self._asked) * 1000 + self._passed, 1)}
         turn = {
-            "type": "dragoman.turn", "event_id": self._new_id(), "turn": self._number, "stages_ms": stages,
-            "target": line.target, "account": line.account, "decision": self._decision,
+            "type": "dragoman.turn", "event_id": self._new_id(), "turn": self._number, "response_id": response_id,
+            "stages_ms": stages, "target": line.target, "account": line.account, "decision": self._decision,
         }  # fmt: skip
         await client.send(text(turn))
 
