@@ -115,6 +115,15 @@ def test_mistrals_word_for_a_forced_call_is_understood(http):
     assert reply.json()["choices"][0]["message"]["tool_calls"][0]["function"]["name"] == "f"
 
 
+def test_a_name_may_have_the_tag_that_ollamas_clients_add(gateway, http):
+    path, body = call("ollama", "m:latest", "hello")
+    reply = http.post(path, json=body)
+    assert reply.json()["message"]["content"] == "You said: hello"
+    assert next(r for r in gateway.rows() if r["request_id"] == reply.headers["x-request-id"])["model"] == "m"
+    assert http.post("/api/embed", json={"model": "m:latest", "input": "x"}).json()["embeddings"]
+    assert http.post("/api/chat", json=body | {"model": "nobody:latest"}).status_code == 404
+
+
 def test_azures_client_of_an_api_version_has_responses_too(gateway):
     client = openai.AzureOpenAI(
         azure_endpoint=gateway.url, api_key="any", api_version="2026-01-01-preview", max_retries=0

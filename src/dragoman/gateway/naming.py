@@ -18,10 +18,15 @@ async def find_model(serving: Serving, name: str, story: Story) -> Model:
 async def look_up(serving: Serving, name: str, story: Story) -> Model:
     """The model of this name that the caller may use. Raises `Failed`."""
     story.row.model = name
-    model = serving.directory.find(name)
+    model = serving.directory.find(name) or serving.directory.find(untagged(name))
     if model is None and name.isprintable():
         model = serving.directory.find(name, await serving.offers.fetch())
     return allowed(serving, model, name, story)
+
+
+def untagged(name: str) -> str:
+    """Without the tag that Ollama's clients (Home Assistant, for one) add to a name that has none."""
+    return name.removesuffix(":latest")
 
 
 def allowed(serving: Serving, model: Model | None, name: str, story: Story) -> Model:

@@ -13,7 +13,7 @@ from dragoman.catalog.directory import Model
 from dragoman.dialects.fields import decode
 from dragoman.gateway.ask import Ask
 from dragoman.gateway.call import Story
-from dragoman.gateway.naming import afford, allowed, look_up
+from dragoman.gateway.naming import afford, allowed, look_up, untagged
 from dragoman.gateway.serving import Serving
 from dragoman.routing.constraints import AZURE, HEADER, Constraints, from_header, of_request
 from dragoman.routing.narrate import only_unpriced, why_nothing_fits
@@ -50,6 +50,8 @@ async def steer(serving: Serving, ask: Ask, story: Story) -> Model:
     """The model to try, where a route chose it with the rest of its plan. Raises `Failed` or `Malformed`."""
     name = ask.model
     found = serving.directory.find(name)
+    if found is None and (found := serving.directory.find(untagged(name))) is not None:
+        name = ask.model = untagged(name)
     if found is None:
         model = await look_up(serving, name, story)
     else:
