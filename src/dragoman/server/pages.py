@@ -1,6 +1,7 @@
 """The endpoints that ask no model: health, metrics, model lists, and Dragoman's own API."""
 
 import asyncio
+import logging
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -18,6 +19,7 @@ from dragoman.dialects.fields import Malformed, decode
 from dragoman.dialects.ollama import models as ollama
 from dragoman.dialects.openai_responses import stored
 from dragoman.gateway import Gateway
+from dragoman.ledger.driver import StoreError
 from dragoman.server import comparison_pages, console_pages, decision_pages, listings
 from dragoman.server.account_pages import STATES, AccountPages
 from dragoman.server.browsers import LOCAL
@@ -28,6 +30,7 @@ from dragoman.server.surfaces import gateway_key, guess_dialect
 if TYPE_CHECKING:
     from dragoman.ledger.usage import By
 
+log = logging.getLogger("dragoman")
 JSON_TYPE = "application/json"
 _BY = ("", "key", "model", "target", "account", "day")
 
@@ -145,12 +148,19 @@ class Pages:
         return sorted(exact | {method for method, prefix, _ in self._by_prefix if path.startswith(prefix)})
 
     async def answer(self, handler: Handler, ask: Ask) -> Page:
-        """The page, or its refusal in the envelope of whoever's path it is."""
+        """The page, or why there is none, in the envelope of whoever's path it is."""
         try:
             return await handler(ask)
         except Failed as refused:
             failure = refused.failure
-            return Page(guess_dialect(ask.path).write_error(failure), failure.status, error=failure.kind)
+        except StoreError as error:
+            log.error("%s %s: the ledger can't be read: %s", ask.method, ask.path, error)
+            message = "the ledger can't be read now, as the gateway's log says: try again"
+            failure = Failure(kind="internal", status=503, message=message)
+        except Exception:
+            log.exception("%s %s broke the gateway", ask.method, ask.path)
+            failure = Failure(kind="internal", status=500, message="the gateway failed; its log has the details")
+        return Page(guess_dialect(ask.path).write_error(failure), failure.status, error=failure.kind)
 
     # health
 
