@@ -307,3 +307,7 @@ def test_an_issuer_is_asked_over_tls_or_on_this_machine(url: str) -> None:
 )
 def test_an_issuer_that_cannot_be_trusted_is_refused(text: str, words: str) -> None:
     assert words in problem(text)
+
+
+def test_a_collector_is_a_url() -> None:
+    assert "telemetry.endpoint: expected a URL that begins with http" in problem('[telemetry]\nendpoint = "host:4318"')

@@ -495,6 +495,8 @@ def _misfits(config: Config) -> list[str]:
         problems.append('state.database: expected "sqlite" or "postgresql://user:password@host/name"')
     if config.state.shared != "memory" and not config.state.shared.startswith(("redis://", "rediss://", "unix://")):
         problems.append('state.shared: expected "memory", or a URL that begins with redis://, rediss:// or unix://')
+    if config.telemetry.endpoint is not None and not config.telemetry.endpoint.startswith(("http://", "https://")):
+        problems.append("telemetry.endpoint: expected a URL that begins with http:// or https://")
     if config.access.oidc is not None:
         problems += _oidc_problems(config.access.mode, config.access.oidc)
     if bool(config.server.tls_cert) != bool(config.server.tls_key):

@@ -102,3 +102,21 @@ def test_without_a_config_the_environment_is_what_is_checked(
     monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-ant-0123456789abcd")
     accounts = {each["provider"]: each for each in json.loads(run("check", "--json")[1])["accounts"]}
     assert accounts["anthropic"]["key"] == "sk-…abcd"
+
+
+def test_who_signs_callers_in_and_where_telemetry_goes_is_shown(checked: Path, run: Run) -> None:
+    more = """
+[access]
+mode = "keys"
+[access.oidc]
+issuer = "https://login.example.com"
+audience = "gateway"
+[telemetry]
+endpoint = "https://user:hunter2@collector.example.com"
+"""
+    (checked / "dragoman.toml").write_text(CONFIG + more)
+    status, out, _ = run("check")
+    assert status == 0
+    assert "signed in by https://login.example.com" in out
+    assert "telemetry goes to https://…@collector.example.com" in out
+    assert "hunter2" not in out

@@ -101,3 +101,10 @@ def test_it_is_a_warning_where_only_the_environment_does(
     with caplog.at_level(logging.WARNING):
         assert planned(**ENDPOINT) is None
     assert "pip install" in caplog.text
+
+
+def test_it_is_known_where_it_goes() -> None:
+    default, named = planned({"enabled": True}), planned(OTEL_EXPORTER_OTLP_TRACES_ENDPOINT="http://there/v1/traces")
+    assert default is not None
+    assert named is not None
+    assert (default.endpoint, named.endpoint) == ("http://localhost:4318", "http://there/v1/traces")

@@ -45,7 +45,8 @@ class OutOfOrder(Exception):
 
 
 class Failed(Exception):
-    """The stream being folded ended in `Broken`."""
+    """It came to nothing, for the reason that `failure` gives, as the client may hear it: a call, a page, or a stream
+    that was folded and ended in `Broken`."""
 
     def __init__(self, failure: Failure) -> None:
         super().__init__(failure.message)

@@ -27,13 +27,15 @@ def check(config_file: ConfigFile = None, as_json: AsJson = False) -> None:
     found = settings(path)
     prices = PriceBook(found)
     directory = Directory(found, prices)  # raises ConfigError where a target's provider does not exist
-    plan(found)  # raises ConfigError where telemetry is asked for and can't be
+    traced = plan(found)  # raises ConfigError where it is asked for and can't be
     floors = Router(found, directory, prices).certificates
     check_voice(found)
     resolved = {
         "config": str(path) if path else None,
         "listens": f"{found.server.host}:{found.server.port}",
         "access": found.access.mode,
+        "issuer": None if found.access.oidc is None else found.access.oidc.issuer,
+        "telemetry": None if traced is None else _without_password(traced.endpoint),
         "state": str(found.state.path),
         "accounts": [_account(account) for account in found.accounts],
         "models": [_model(model, found, prices) for model in found.models],
@@ -100,7 +102,12 @@ def _without_password(url: str) -> str:
 
 def _print(resolved: dict[str, Any], path: Path | None) -> None:
     typer.echo(f"{path or 'no config file: accounts from the environment'}: in order")
-    typer.echo(f"listens on {resolved['listens']}, access {resolved['access']}, state in {resolved['state']}\n")
+    typer.echo(f"listens on {resolved['listens']}, access {resolved['access']}, state in {resolved['state']}")
+    if resolved["issuer"] is not None:
+        typer.echo(f"callers are signed in by {resolved['issuer']}")
+    if resolved["telemetry"] is not None:
+        typer.echo(f"telemetry goes to {resolved['telemetry']}")
+    typer.echo()
     accounts = resolved["accounts"]
     columns = [name for name in accounts[0] if any(each[name] is not None for each in accounts)] if accounts else []
     typer.echo("Accounts" if accounts else "No accounts: set OPENAI_API_KEY or another, or declare [[accounts]]")

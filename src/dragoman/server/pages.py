@@ -1,6 +1,7 @@
 """The endpoints that ask no model: health, metrics, model lists, and Dragoman's own API."""
 
 import asyncio
+import logging
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -18,6 +19,7 @@ from dragoman.dialects.fields import Malformed, decode
 from dragoman.dialects.ollama import models as ollama
 from dragoman.dialects.openai_responses import stored
 from dragoman.gateway import Gateway
+from dragoman.ledger.driver import StoreError
 from dragoman.server import comparison_pages, console_pages, decision_pages, listings
 from dragoman.server.account_pages import STATES, AccountPages
 from dragoman.server.browsers import LOCAL
@@ -28,6 +30,7 @@ from dragoman.server.surfaces import gateway_key, guess_dialect
 if TYPE_CHECKING:
     from dragoman.ledger.usage import By
 
+log = logging.getLogger("dragoman")
 JSON_TYPE = "application/json"
 _BY = ("", "key", "model", "target", "account", "day")
 
@@ -54,14 +57,6 @@ class Page(Struct):
 
 
 Handler: TypeAlias = Callable[[Ask], Awaitable[Page]]
-
-
-class Denied(Exception):
-    """The page is not for this caller, or has nothing for it."""
-
-    def __init__(self, failure: Failure) -> None:
-        super().__init__(failure.message)
-        self.failure = failure
 
 
 class Pages:
@@ -153,12 +148,19 @@ class Pages:
         return sorted(exact | {method for method, prefix, _ in self._by_prefix if path.startswith(prefix)})
 
     async def answer(self, handler: Handler, ask: Ask) -> Page:
-        """The page, or its refusal in the envelope of whoever's path it is."""
+        """The page, or why there is none, in the envelope of whoever's path it is."""
         try:
             return await handler(ask)
-        except (Denied, Failed) as refused:
+        except Failed as refused:
             failure = refused.failure
-            return Page(guess_dialect(ask.path).write_error(failure), failure.status, error=failure.kind)
+        except StoreError as error:
+            log.error("%s %s: the ledger can't be read: %s", ask.method, ask.path, error)
+            message = "the ledger can't be read now, as the gateway's log says: try again"
+            failure = Failure(kind="internal", status=503, message=message)
+        except Exception:
+            log.exception("%s %s broke the gateway", ask.method, ask.path)
+            failure = Failure(kind="internal", status=500, message="the gateway failed; its log has the details")
+        return Page(guess_dialect(ask.path).write_error(failure), failure.status, error=failure.kind)
 
     # health
 
@@ -187,7 +189,7 @@ class Pages:
             return _json(await make(ask.body, principal))
         except Malformed as error:
             failure = Failure(kind="bad_request", message=str(error), param=error.path or None)
-            raise Denied(failure) from None
+            raise Failed(failure) from None
 
     # model lists
 
@@ -227,7 +229,7 @@ class Pages:
             return entry
         model = self._gateway.serving.directory.find(name)
         if model is None:
-            raise Denied(
+            raise Failed(
                 Failure(kind="unknown_model", status=404, message=f'no model is named "{name}"', param="model")
             )
         return listings.Entry(name, model.tiers[0][0].provider.name, model.context_window)
@@ -249,7 +251,7 @@ class Pages:
             wanted = None
         name = (wanted.get("model") or wanted.get("name")) if isinstance(wanted, dict) else None
         if not isinstance(name, str):
-            raise Denied(Failure(kind="bad_request", message="model: expected the name of a model"))
+            raise Failed(Failure(kind="bad_request", message="model: expected the name of a model"))
         entry = await self._entry(ask, name.removesuffix(":latest"))
         return Page(ollama.show(listings.ollama_listed([entry])[0]))
 
@@ -259,18 +261,18 @@ class Pages:
         response_id, _, more = ask.rest.partition("/")
         kept = await self._gateway.responses.load(response_id, await self._owner(ask))
         if kept is None or more not in {"", "input_items"}:
-            raise Denied(stored.not_found(response_id))
+            raise Failed(stored.not_found(response_id))
         if not more:
             return _json(kept.response)
         record = stored.Record(id=kept.id, items=kept.items, response=kept.response)
         try:
             return _json(stored.input_items(record, {name: values[0] for name, values in ask.query.items()}))
         except Malformed as error:
-            raise Denied(Failure(kind="bad_request", message=str(error), param=error.path)) from None
+            raise Failed(Failure(kind="bad_request", message=str(error), param=error.path)) from None
 
     async def _forget_response(self, ask: Ask) -> Page:
         if not await self._gateway.responses.delete(ask.rest, await self._owner(ask)):
-            raise Denied(stored.not_found(ask.rest))
+            raise Failed(stored.not_found(ask.rest))
         return _json(stored.deleted(ask.rest))
 
     async def _owner(self, ask: Ask) -> str | None:
@@ -283,7 +285,7 @@ class Pages:
         await self._admin(ask)
         by = cast('Literal["", "key", "model", "target", "account", "day"]', ask.query.get("by", [""])[0])
         if by not in _BY:
-            raise Denied(Failure(kind="bad_request", message="by: expected one of " + ", ".join(_BY[1:]), param="by"))
+            raise Failed(Failure(kind="bad_request", message="by: expected one of " + ", ".join(_BY[1:]), param="by"))
         return Page(await asyncio.to_thread(_read_usage, self._gateway.serving.settings.state, by or None))
 
     async def _keys(self, ask: Ask) -> Page:
@@ -308,7 +310,7 @@ class Pages:
         if verb == "test":
             return Page(await self._of_accounts.test(name or None, ask.body))
         if not name or verb not in STATES:
-            raise Denied(Failure(kind="not_found", status=404, message=f"there is no POST {ask.path} here"))
+            raise Failed(Failure(kind="not_found", status=404, message=f"there is no POST {ask.path} here"))
         return Page(await self._of_accounts.switch(name, verb))
 
     async def _patch_account(self, ask: Ask) -> Page:
@@ -357,32 +359,32 @@ class Pages:
     async def _console(self, ask: Ask) -> Page:
         found = console_pages.read(ask.rest)
         if found is None:
-            raise Denied(Failure(kind="not_found", status=404, message=f"there is no {ask.path} here"))
+            raise Failed(Failure(kind="not_found", status=404, message=f"there is no {ask.path} here"))
         return Page(found[0], content_type=found[1], headers=console_pages.HEADERS)
 
     # who asks
 
     async def _who(self, ask: Ask) -> Principal | None:
-        """The caller, if they sent a gateway key. Raises `Denied` for a stranger where access is by keys."""
+        """The caller, if they sent a gateway key. Raises `Failed` for a stranger where access is by keys."""
         query = "&".join(f"key={value}" for value in ask.query.get("key", ())).encode()
         key = gateway_key(ask.headers, query)
         principal = await self._gateway.who(key)
         if principal is None and self._gateway.serving.settings.access.mode == "keys":
-            raise Denied(Failure(kind="unauthorized", status=401, message="this needs a gateway key"))
+            raise Failed(Failure(kind="unauthorized", status=401, message="this needs a gateway key"))
         return principal
 
     async def _admin(self, ask: Ask) -> None:
-        """Raises `Denied` unless the caller may see and change everything. Open access means everybody may."""
+        """Raises `Failed` unless the caller may see and change everything. Open access means everybody may."""
         if not self._gateway.sees_all(await self._who(ask)):
-            raise Denied(Failure(kind="forbidden", status=403, message="this needs an admin key"))
+            raise Failed(Failure(kind="forbidden", status=403, message="this needs an admin key"))
 
     async def _operator(self, ask: Ask) -> None:
-        """Raises `Denied` unless the caller may change accounts: with open access, that is this machine's matter."""
+        """Raises `Failed` unless the caller may change accounts: with open access, that is this machine's matter."""
         await self._admin(ask)
         settings = self._gateway.serving.settings
         if settings.access.mode != "keys" and settings.server.host not in LOCAL:
             message = 'accounts are changed over HTTP with an admin key: set access.mode = "keys", or use '
-            raise Denied(Failure(kind="forbidden", status=403, message=message + "`dragoman accounts` on this host"))
+            raise Failed(Failure(kind="forbidden", status=403, message=message + "`dragoman accounts` on this host"))
 
 
 def _json(value: object) -> Page:

@@ -30,6 +30,11 @@ class Plan(Struct):
     propagate: bool
     environ: dict[str, str]
 
+    @property
+    def endpoint(self) -> str:
+        """Where it goes, as it was said."""
+        return next((found for name in _ENDPOINTS if (found := self.environ.get(name))), "http://localhost:4318")
+
 
 def plan(settings: Config, environ: Mapping[str, str] = os.environ) -> Plan | None:
     """None: there is none. Raises `ConfigError` where it is asked for and can't be."""
