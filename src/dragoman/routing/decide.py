@@ -138,10 +138,12 @@ def lacking(option: Option, needed: Sequence[str]) -> list[str]:
 def outlook(case: Case, option: Option, estimate: Estimate, pace: Pace) -> Outlook:
     """What `option` is expected to take for this case."""
     tokens = estimate.output_tokens or pace.output_tokens or PRIOR_OUTPUT
-    if case.max_output_tokens is not None and tokens > case.max_output_tokens:
-        tokens = case.max_output_tokens
-    if option.max_output is not None and tokens > option.max_output:
-        tokens = option.max_output
+    most = case.max_output_tokens
+    if most is not None and tokens > most:
+        tokens = most
+    most = option.max_output
+    if most is not None and tokens > most:
+        tokens = most
     output = int(tokens + 0.5)
     price = option.price
     cost = None
@@ -153,10 +155,12 @@ def outlook(case: Case, option: Option, estimate: Estimate, pace: Pace) -> Outlo
         if held is not None and held.model == option.name and price.cached is not None:
             cost -= int(min(held.tokens, size) * held.warm) * (price.input - price.cached)
     if case.streams:
-        talk = output * 1000.0
-        late = pace.late_ms if pace.measured else None
-        total = pace.ttft_ms + talk / pace.speed
-        return Outlook(output, cost, pace.ttft_ms, total, late, None if late is None else late + talk / pace.slow)
+        talk, ttft = output * 1000.0, pace.ttft_ms
+        total = ttft + talk / pace.speed
+        if not pace.measured:
+            return Outlook(output, cost, ttft, total, None, None)
+        late = pace.late_ms
+        return Outlook(output, cost, ttft, total, late, late + talk / pace.slow)
     total = pace.whole_ms if pace.whole_ms is not None else pace.ttft_ms + output * 1000.0 / pace.speed
     return Outlook(output, cost, total, total, pace.late_whole_ms, pace.late_whole_ms)
 
@@ -218,6 +222,7 @@ def _fitting(case: Case) -> dict[int, Outlook]:
     least, first, whole = limits.min_quality, limits.max_ttft_ms, limits.max_total_ms
     room = case.input_tokens + (case.max_output_tokens or 0)
     must_know_price = most is not None or case.squeeze is not None
+    estimates, paces = case.estimates, case.paces
     views: dict[int, Outlook] = {}
     known: tuple[str, ...] | None = None  # neighbours often have the same capabilities
     lacks = False
@@ -229,8 +234,8 @@ def _fitting(case: Case) -> dict[int, Outlook]:
                 known, lacks = option.capabilities, bool(lacking(option, needed))
             if lacks:
                 continue
-        estimate = case.estimates[i]
-        view = outlook(case, option, estimate, case.paces[i])
+        estimate = estimates[i]
+        view = outlook(case, option, estimate, paces[i])
         if must_know_price and (view.cost is None or (most is not None and view.cost > most)):
             continue
         if least is not None and estimate.quality < least:

@@ -1,5 +1,6 @@
 """What the predictor sees of a prompt: its form, its meaning, and its words."""
 
+from math import log1p
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -59,21 +60,18 @@ def read(prompt: str, lexicon: Lexicon) -> Reading:
     mixed = numbers * 0x9E3779B1
     pairs = (mixed[:-1] ^ (numbers[1:] * 0x85EBCA6B)) * 0x2545F491
     buckets = np.concatenate((mixed, pairs)) >> 32 - BITS
-    total = np.ones(len(numbers), np.float32) @ lexicon.table.take(numbers, 0, mode="clip")  # faster than a sum
-    length = float(total @ total) ** 0.5
+    total = np.ones(len(numbers), np.float32).dot(lexicon.table.take(numbers, 0, mode="clip"))  # faster than a sum
+    length = float(total.dot(total)) ** 0.5
     return Reading(_form(normal, seen), total / length if length else total, buckets)
 
 
 def _form(normal: str, text: str) -> list[float]:
     """The numbers named in `FORM`, of a normalised prompt and what is looked at closely of it."""
-    from math import log1p
-
     size = len(text) + 1
     spaces = normal.count(" ")
     letters = text.encode("ascii", "ignore")
     plain = len(letters)
     options, first = _options(text)
-    have = text.__contains__
     return [
         log1p(spaces + 1),
         log1p(len(normal) + 1),
@@ -83,20 +81,20 @@ def _form(normal: str, text: str) -> list[float]:
         options,
         log1p((size - first) / options) if options else 0,
         text.count("$") > 1,
-        have("\\"),
-        have("def ") or have("import ") or have("```"),
-        have("?"),
+        "\\" in text,
+        "def " in text or "import " in text or "```" in text,
+        "?" in text,
         min(20.0, len(normal) / (spaces + 1)),
-        have("___"),
-        have(" not ") or have(" except"),
-        have("following"),
+        "___" in text,
+        " not " in text or " except" in text,
+        "following" in text,
         text.startswith("which"),
         text.startswith("what"),
         text.startswith(("a ", "an ", "the ")),
-        have("if "),
-        have(" ii"),
-        have("statement 1") or have("statement i"),
-        have("none of") or have("all of the"),
+        "if " in text,
+        " ii" in text,
+        "statement 1" in text or "statement i" in text,
+        "none of" in text or "all of the" in text,
     ]
 
 

@@ -107,13 +107,13 @@ class Trained:
         """Pure: the same query gives the same estimates."""
         reading = features.read(query.prompt, self._lexicon)
         raw = np.concatenate((np.array(reading.form, np.float32), reading.meaning))
-        first = raw @ self._first + self._first_offset
+        first = raw.dot(self._first) + self._first_offset
         phi = np.concatenate((np.cos(first[: self._waves]), raw))
         nearest = float(np.minimum.reduce(first[self._waves :]))
         task, told, novelty = self._place(query, self._strangeness(reading.meaning, nearest))
         heads = self._chosen(task, told >= 0, tuple(models))
         count = len(heads.names)
-        found = phi @ heads.meaning + heads.offset
+        found = phi.dot(heads.meaning) + heads.offset
         if heads.words is not None:
             found[count:] += self._said(reading.buckets, heads.words, heads.mix)
         if told >= 0:
@@ -185,14 +185,14 @@ class Trained:
         """0 among the training data, 1 far from all of it. `nearest`: the squared distance to the nearest centre, but
         for the squared length of `meaning`."""
         scaled = meaning * self._scale - self._middle
-        beyond = max(0.0, nearest + float(scaled @ scaled)) ** 0.5 - self._usual
+        beyond = max(0.0, nearest + float(scaled.dot(scaled))) ** 0.5 - self._usual
         return float(min(1.0, max(0.0, beyond / (4 * (self._far - self._usual) + 1e-9))))
 
     def _said(self, buckets: "NDArray[Any]", words: "NDArray[Any]", mix: "NDArray[Any]") -> "NDArray[Any]":
         """What words and pairs say."""
-        total = np.ones(len(buckets), np.float32) @ words.take(buckets, 0)  # faster than a sum
+        total = np.ones(len(buckets), np.float32).dot(words.take(buckets, 0))  # faster than a sum
         total *= float(total[-1] + 1e-12) ** -0.5
-        return np.asarray(total[:-1] @ mix)
+        return np.asarray(total[:-1].dot(mix))
 
     def _chosen(self, task: Task, told: bool, models: tuple[str, ...]) -> _Heads:
         """The task's arrays for these models, made once."""
@@ -285,7 +285,7 @@ def guess(scores: "NDArray[Any]") -> "NDArray[Any]":
 def expected(scores: "NDArray[Any]", effects: "NDArray[Any]") -> "NDArray[Any]":
     """The mean of the categories' effects, each as likely as `guess` has it; of one query, and faster."""
     above = np.exp((scores - np.maximum.reduce(scores)) * np.float32(SHARPNESS))
-    return np.asarray(above @ effects / np.add.reduce(above))
+    return np.asarray(above.dot(effects) / np.add.reduce(above))
 
 
 def load(path: Path, otherwise: Predictor | None = None) -> Trained:
