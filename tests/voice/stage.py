@@ -68,7 +68,7 @@ class Script:
     name = "script"
     metered = False
 
-    def __init__(self, lines: Sequence[str | Exception] = ("Hello there.",)) -> None:
+    def __init__(self, lines: Sequence[str | Words | Exception] = ("Hello there.",)) -> None:
         self.lines = list(lines)
         self.begun: list[Line] = []
 
@@ -82,7 +82,7 @@ class Script:
 
 
 class Line:
-    def __init__(self, says: str | Exception) -> None:
+    def __init__(self, says: str | Words | Exception) -> None:
         self.says = says
         self.sound = b""
         self.dropped = False
@@ -105,7 +105,7 @@ class Line:
     def _say(self) -> Words:
         if isinstance(self.says, Exception):
             raise self.says
-        return Words(self.says)
+        return self.says if isinstance(self.says, Words) else Words(self.says)
 
 
 class Voice:
@@ -145,7 +145,7 @@ class Sure:
 
 
 class Engines:
-    def __init__(self, *lines: str | Exception) -> None:
+    def __init__(self, *lines: str | Words | Exception) -> None:
         self.transcriber = Script(lines or ("Hello there.",))
         self.speaker = Voice()
         self.judge: Sure | None = Sure()
