@@ -19,7 +19,8 @@ that know it, and calls over WebRTC (`dragoman.paused`), to that at which all ot
 **crowd**: so many sessions, each talked to without a pause by recordings, on one core (`taskset`): latency as in
 `bench.voice`, and the core's load. It holds up where p50 stays what it is for one session and nobody is cut off.
 
-**memory**: relayed sessions that take turn after turn; the slope of a line through the gateway's resident memory.
+**memory**: relayed sessions that take turn after turn, and begin anew after `TURNS` of them (a session remembers its
+conversation, to go on elsewhere: some 2 KB a turn); the slope of a line through the gateway's resident memory.
 
 **losses**: a provider's connection is reset in the midst of an answer; from there to the next sound at the client.
 """
@@ -56,6 +57,7 @@ LONG, SHORT = "words:400", "words:12"
 BYTES = round(FRAME * recording.RATE) * 2
 STOPS = ("dragoman.paused", "input_audio_buffer.speech_started", "conversation.item.truncated")
 AHEAD = 1.0  # seconds of a reply that are heard before somebody speaks into it
+TURNS = 20  # of one relayed session
 WARM = 20.0  # seconds of turns before memory is looked at
 
 
@@ -235,15 +237,18 @@ async def memory(sessions: int, minutes: float) -> dict[str, Any]:
         end = time.monotonic() + WARM + minutes * 60
 
         async def converse() -> None:
+            while time.monotonic() < end:
+                await talk()
+
+        async def talk() -> None:
             nonlocal turns
             async with session(address) as socket:
-                while time.monotonic() < end:
+                for _ in range(TURNS):
+                    if time.monotonic() >= end:
+                        return
                     await say(socket, "input_audio_buffer.append", audio=loud)
                     await say(socket, "input_audio_buffer.append", audio=quiet)
                     await until(socket, "response.done")
-                    for talk in fake.talks:  # the fake remembers all: its memory is not the question
-                        talk.received.clear()
-                        talk.sent.clear()
                     turns += 1
                     await asyncio.sleep(0.5)
 
@@ -251,6 +256,7 @@ async def memory(sessions: int, minutes: float) -> dict[str, Any]:
             await asyncio.sleep(WARM)
             while True:
                 samples.append((time.monotonic(), rss(pid)))
+                fake.talks[:] = [talk for talk in fake.talks if not talk.over]  # it remembers what it was told
                 await asyncio.sleep(2.0)
 
         looking = asyncio.create_task(look())

@@ -224,6 +224,7 @@ class _Field:
     required: bool
 
 
+@cache
 def _fields(tp: Any) -> Mapping[str, _Field] | None:
     """The fields of a TypedDict or of a pydantic model, by the names they have on the wire; None for other types."""
     if typing_extensions.is_typeddict(tp):

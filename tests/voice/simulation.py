@@ -244,6 +244,22 @@ class Simulation:
             self.dialogue.listen(self.now)
             self.follow()
 
+    def hear(self, ms: int, *, loud: bool = True) -> None:
+        """Speech of that length, or silence, in pieces of 20 ms."""
+        for _ in range(ms // 20):
+            self.now += 0.02
+            self.dialogue.client(append((speech if loud else silence)(20)), self.now)
+            self._listen()
+
+    def progress(self) -> None:
+        """The next thing that engines or model do, if any is under way."""
+        for under_way, act in ((self.words, self._word), (self.saying, self._sound), (self.asked, self._model)):
+            if under_way:
+                self.now += 0.01
+                act()
+                self.follow()
+                return
+
     def _word(self) -> None:
         self.words.rotate(self.random.randrange(len(self.words)))
         kind, utterance, pause = self.words.popleft()

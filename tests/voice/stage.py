@@ -10,6 +10,8 @@ import base64
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from dragoman.canon import (
     Begin,
     Broken,
@@ -53,9 +55,7 @@ class Loudness:
     FRAME = 512
 
     def probability(self, frame: bytes) -> float:
-        loud = sum(
-            abs(int.from_bytes(frame[at : at + 2], "little", signed=True)) > 1000 for at in range(0, len(frame), 2)
-        )
+        loud = int((np.abs(np.frombuffer(frame, "<i2").astype(np.int32)) > 1000).sum())
         return 0.95 if loud > self.FRAME // 4 else 0.02
 
     def reset(self) -> None:
@@ -68,7 +68,7 @@ class Script:
     name = "script"
     metered = False
 
-    def __init__(self, lines: Sequence[str | Exception] = ("Hello there.",)) -> None:
+    def __init__(self, lines: Sequence[str | Words | Exception] = ("Hello there.",)) -> None:
         self.lines = list(lines)
         self.begun: list[Line] = []
 
@@ -82,7 +82,7 @@ class Script:
 
 
 class Line:
-    def __init__(self, says: str | Exception) -> None:
+    def __init__(self, says: str | Words | Exception) -> None:
         self.says = says
         self.sound = b""
         self.dropped = False
@@ -105,7 +105,7 @@ class Line:
     def _say(self) -> Words:
         if isinstance(self.says, Exception):
             raise self.says
-        return Words(self.says)
+        return self.says if isinstance(self.says, Words) else Words(self.says)
 
 
 class Voice:
@@ -145,7 +145,7 @@ class Sure:
 
 
 class Engines:
-    def __init__(self, *lines: str | Exception) -> None:
+    def __init__(self, *lines: str | Words | Exception) -> None:
         self.transcriber = Script(lines or ("Hello there.",))
         self.speaker = Voice()
         self.judge: Sure | None = Sure()

@@ -12,8 +12,9 @@ from msgspec import Raw
 
 from dragoman import dialects
 from dragoman.accounts.pool import Seat
-from dragoman.canon import Failed, Usage, token_count
+from dragoman.canon import Failed, Usage
 from dragoman.catalog.prices import FREE
+from dragoman.dialects.counts import AUDIO_DETAILS, read_counts
 from dragoman.dialects.fields import Malformed, decode
 from dragoman.gateway.ask import JSON_LINE, Outgoing, encode, unsayable
 from dragoman.gateway.attempts import Answer
@@ -188,10 +189,10 @@ def _json_model(body: bytes) -> str | None:
 def _usage(body: bytes) -> Usage:
     """Tokens, where the endpoint counts any (newer audio and image models do)."""
     try:
-        usage = msgspec.json.decode(body).get("usage") or {}
-        return Usage(input=token_count(usage.get("input_tokens")), output=token_count(usage.get("output_tokens")))
-    except (msgspec.DecodeError, UnicodeDecodeError, AttributeError, RecursionError):
+        told = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return Usage()
+    return (read_counts(told.get("usage"), AUDIO_DETAILS) if isinstance(told, dict) else None) or Usage()
 
 
 def form_parts(body: bytes, content_type: bytes) -> Iterator[tuple[int, int, bytes]]:

@@ -89,6 +89,7 @@ class Dialogue:
 
     def begin(self) -> None:
         """The session is told."""
+        self._clean()
         self._send(event("session.created", session=self.session.shown()))
         conversation = {"id": self.conversation.id, "object": "realtime.conversation"}
         if self.session.talks:
@@ -143,10 +144,14 @@ class Dialogue:
         self.listening.configure()
         after = self.session.config
         if (before.audio.input.noise_reduction is None) != (after.audio.input.noise_reduction is None):
-            self.listening.ear.clean(self._cleaner() if after.audio.input.noise_reduction is not None else None)
+            self._clean()
         self._send(event("session.updated", session=self.session.shown()))
         if self.session.talks and _prompt(before) != _prompt(after):
             self.answers.warm()
+
+    def _clean(self) -> None:
+        wanted = self.session.config.audio.input.noise_reduction is not None
+        self.listening.ear.clean(self._cleaner() if wanted else None)
 
     def _create_item(self, said: events.ItemCreate) -> None:
         if len(self.conversation) >= MOST_ITEMS:
@@ -161,6 +166,7 @@ class Dialogue:
         if not self.session.talks:
             raise Refused("A transcription session has no responses.", "invalid_value", "type")
         given = said.response if isinstance(said.response, dict) else {}
+        session.refuse_remote(given.get("tools"), "response.tools")
         plan = self._plan(checked(given, Wanted, "response"))
         self.answers.check_free(plan)
         self.answers.drop_prepared()

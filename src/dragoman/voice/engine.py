@@ -54,11 +54,19 @@ class VoiceActivity(Protocol):
         ...
 
 
+class Token(Struct, frozen=True):
+    """A piece of what was understood, as the engine spells it. `logprob`: natural."""
+
+    said: bytes
+    logprob: float
+
+
 class Words(Struct, frozen=True):
-    """What was understood. `sure`: 0..1, where the engine tells."""
+    """What was understood. `sure`: 0..1, and `tokens`, where the engine tells."""
 
     text: str
     sure: float | None = None
+    tokens: tuple[Token, ...] | None = None
 
 
 class Utterance(Protocol):

@@ -1,7 +1,7 @@
 """The user's turns, from sound to words: when they begin and end, what they say, and when an answer is begun early."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from msgspec import Struct
 
@@ -10,7 +10,7 @@ from dragoman.voice import items, orders, session, turns
 from dragoman.voice.answers import Answers
 from dragoman.voice.conversation import Conversation, Entry
 from dragoman.voice.ear import LEAST_MS, Ear
-from dragoman.voice.engine import VoiceActivity, Words
+from dragoman.voice.engine import Token, VoiceActivity, Words
 from dragoman.voice.events import JSON, event
 from dragoman.voice.record import Turn
 from dragoman.voice.refusal import Refused
@@ -320,7 +320,9 @@ class Listening:
             return
         text = words.text.strip() if words is not None else ""
         if self._conversation.has(hearing.item_id):  # the client may have deleted it meanwhile
-            self._tell_words(hearing, text if words is not None else None, message)
+            self._tell_words(
+                hearing, text if words is not None else None, message, words.tokens if words is not None else None
+            )
             entry = self._conversation.find(hearing.item_id)
             entry.pending = False
             entry.item = items.user_audio(hearing.item_id, text)
@@ -373,15 +375,19 @@ class Listening:
         length = self.ear.seen - hearing.begin
         answers.prepare(answers.plan(self._session.realtime), turn, context, length, self._now)
 
-    def _tell_words(self, hearing: Hearing, text: str | None, message: str) -> None:
+    def _tell_words(
+        self, hearing: Hearing, text: str | None, message: str, tokens: Sequence[Token] | None = None
+    ) -> None:
         if self._session.config.audio.input.transcription is None:
             return
-        about = {"item_id": hearing.item_id, "content_index": 0}
+        about: JSON = {"item_id": hearing.item_id, "content_index": 0}
         kind = "conversation.item.input_audio_transcription"
         if text is None:
             error = {"type": "server_error", "code": "transcription_failed", "message": message, "param": None}
             self._emit(orders.Send(event(f"{kind}.failed", **about, error=error)))
             return
+        if tokens is not None and session.LOGPROBS in (self._session.config.include or ()):
+            about["logprobs"] = [_told(token) for token in tokens]
         if text:
             self._emit(orders.Send(event(f"{kind}.delta", **about, delta=text)))
         usage = transcription_usage(hearing.length)
@@ -396,6 +402,12 @@ class Listening:
     def _detection_says(self, name: str) -> bool:
         detects = self._session.config.audio.input.turn_detection
         return bool(detects is not None and getattr(detects, name))
+
+
+def _told(token: Token) -> JSON:
+    return {
+        "token": token.said.decode("utf-8", "replace"), "bytes": list(token.said), "logprob": round(token.logprob, 6)
+    }  # fmt: skip
 
 
 def _same(one: str, other: str) -> bool:

@@ -113,6 +113,8 @@ class Pipeline:
         sending = asyncio.create_task(self._send_all(client))
         self._start(self._receive_all(client))
         try:
+            if self._dialogue.session.config.audio.input.noise_reduction is not None:
+                await asyncio.to_thread(echo.load)
             self._dialogue.begin()
             await self._carry_out()
             await self._work()

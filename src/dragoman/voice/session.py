@@ -95,6 +95,9 @@ class Audio(Strict, kw_only=True, frozen=True):
     output: Output = field(default_factory=Output)
 
 
+LOGPROBS = "item.input_audio_transcription.logprobs"  # what `include` may ask for
+
+
 class Tool(Strict, kw_only=True, frozen=True):
     """A function. Tools of remote MCP servers are refused: the gateway runs none."""
 
@@ -133,7 +136,7 @@ class Realtime(Strict, kw_only=True, frozen=True):
     prompt: JSON | None = None
     reasoning: Reasoning | None = None
     parallel_tool_calls: bool | None = None
-    include: list[str] | None = None
+    include: list[Literal["item.input_audio_transcription.logprobs"]] | None = None
     audio: Audio = field(default_factory=Audio)
 
 
@@ -145,7 +148,7 @@ class TranscriptionOnly(Strict, kw_only=True, frozen=True):
     """A session that only listens."""
 
     type: Literal["transcription"] = "transcription"
-    include: list[str] | None = None
+    include: list[Literal["item.input_audio_transcription.logprobs"]] | None = None
     audio: TranscriptionAudio = field(default_factory=TranscriptionAudio)
 
 
@@ -192,6 +195,7 @@ class Session:
         if kind != self.config.type:
             raise Refused(f"Passing a {kind} session update event to a {self.config.type} session is not allowed.",
                           "invalid_value", "session.type")  # fmt: skip
+        refuse_remote(said.get("tools"), "session.tools")
         new = checked(_laid(_plain(self.config), said), _KINDS[kind], "session")
         if isinstance(new, Realtime) and isinstance(self.config, Realtime):
             if self.config.model and new.model != self.config.model:
@@ -209,6 +213,18 @@ class Session:
         """The whole of it, as `session.created` has it."""
         shown = {"object": f"realtime.{'' if self.talks else 'transcription_'}session", "id": self.id}
         return shown | _pruned(_plain(self.config)) | {"expires_at": self.expires_at}
+
+
+def refuse_remote(tools: object, where: str) -> None:
+    """Raises `Refused` for tools of remote MCP servers, with what is not done and what to do instead."""
+    for at, tool in enumerate(tools if isinstance(tools, list) else ()):
+        if isinstance(tool, dict) and tool.get("type") == "mcp":
+            message = (
+                "Tools of type 'mcp' are not supported with this model: it is given its voice by the gateway, which "
+                "calls no remote MCP server. Declare tools of type 'function' and answer their calls, or ask for a "
+                "realtime model of a provider."
+            )
+            raise Refused(message, "invalid_value", f"{where}[{at}].type")
 
 
 def _plain(value: object) -> JSON:

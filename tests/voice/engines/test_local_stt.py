@@ -48,6 +48,9 @@ async def test_a_long_turn_is_understood_to_its_end(transcriber: LocalTranscribe
     clip = speech.two_cities()
     *_, final = await listened(transcriber.begin(), clip.pcm, 16 * SECOND)
     assert speech.word_errors(clip.text, final.text) / len(speech.words(clip.text)) < 0.08
+    assert final.tokens is not None  # those of what is settled, too
+    assert b"".join(token.said for token in final.tokens).decode().split() == final.text.split()
+    assert all(-25 < token.logprob <= 0 for token in final.tokens)
 
 
 def test_a_draft_changes_nothing_of_the_words(model: Moonshine) -> None:

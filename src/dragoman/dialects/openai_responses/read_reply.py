@@ -23,8 +23,8 @@ from dragoman.canon import (
     Text,
     ToolCall,
     Usage,
-    token_count,
 )
+from dragoman.dialects.counts import DETAILS, read_counts
 from dragoman.dialects.fields import Fields, Malformed, decode
 from dragoman.dialects.openai_responses.content import objects_in, read_citation, read_logprobs
 from dragoman.dialects.openai_responses.items import read_reasoning
@@ -162,20 +162,7 @@ def read_said(part: JSON, item: JSON) -> Part | None:
 
 def read_usage(usage: object) -> Usage | None:
     """Token counts; None where there are none."""
-    if not isinstance(usage, dict):
-        return None
-    inputs, outputs = usage.get("input_tokens_details"), usage.get("output_tokens_details")
-    inputs = inputs if isinstance(inputs, dict) else {}
-    outputs = outputs if isinstance(outputs, dict) else {}
-    return Usage(
-        input=token_count(usage.get("input_tokens")),
-        output=token_count(usage.get("output_tokens")),
-        cached=token_count(inputs.get("cached_tokens")),
-        cache_write=token_count(inputs.get("cache_write_tokens")),
-        reasoning=token_count(outputs.get("reasoning_tokens")),
-        audio_input=token_count(inputs.get("audio_tokens")),
-        audio_output=token_count(outputs.get("audio_tokens")),
-    )
+    return read_counts(usage, DETAILS)
 
 
 def _text(value: object) -> str:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 from msgspec.structs import replace
 
-from dragoman.voice.engine import HEARD, Book, Words
+from dragoman.voice.engine import HEARD, Book, Token, Words
 from dragoman.voice.engines import moonshine
 from dragoman.voice.engines.moonshine import Moonshine
 from dragoman.voice.engines.pool import Job, Once, Pool, Urgency
@@ -59,7 +59,8 @@ class LocalTranscriber:
 
 class Heard(Struct, frozen=True):
     """What a pass made of a turn. `until`: the samples it heard. `cut`: those at the start that need not be heard
-    again, since their words, `settled`, stand. `tokens` and `text`: what follows. `loudest`, `quietest`: of the blocks
+    again, since their words, `settled`, stand. `tokens` and `text`: what follows. `spelt`: all of it, token by token;
+    `stands`: so much of that is settled. `loudest`, `quietest`: of the blocks
     of sound, dBFS."""
 
     until: int = 0
@@ -70,9 +71,11 @@ class Heard(Struct, frozen=True):
     sure: float = 1.0
     loudest: float = -100.0
     quietest: float = 0.0
+    spelt: tuple[Token, ...] = ()
+    stands: int = 0
 
     def words(self) -> Words:
-        return Words(f"{self.settled} {self.text}".strip(), self.sure)
+        return Words(f"{self.settled} {self.text}".strip(), self.sure, self.spelt)
 
 
 class LocalUtterance:
@@ -127,12 +130,17 @@ def listen(model: Moonshine, sound: bytes, before: Heard) -> Heard:
     if before.until and levels.max(initial=-100.0) < max(SILENT, loudest - DROP, min(quietest + NEAR, loudest - CLEAR)):
         return known
     cut, settled, draft = 0, before.settled, before.tokens
+    spelt = before.spelt[: before.stands]
     while len(heard) - cut > LONG:
         part = heard[cut : cut + _quietest(heard[cut : cut + LONG])]
-        settled = f"{settled} {model.transcribe(part, draft).text}".strip()
+        written = model.transcribe(part, draft)
+        settled, spelt = f"{settled} {written.text}".strip(), spelt + written.spelt
         cut, draft = cut + len(part), ()
     written = model.transcribe(heard[cut:], draft)
-    return replace(known, cut=cut, settled=settled, tokens=written.tokens, text=written.text, sure=written.sure)
+    return replace(
+        known, cut=cut, settled=settled, tokens=written.tokens, text=written.text, sure=written.sure,
+        spelt=spelt + written.spelt, stands=len(spelt),
+    )  # fmt: skip
 
 
 def _levels(heard: Float32) -> Float32:

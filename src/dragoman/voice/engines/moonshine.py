@@ -8,14 +8,16 @@ token by token.
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
-from dragoman.voice.engine import HEARD
+from dragoman.voice.engine import HEARD, Token
 from dragoman.voice.engines import weights
-from dragoman.voice.engines.tokens import END, START, text_of, vocabulary
+from dragoman.voice.engines.tokens import END, FIRST_WORD, SPACE, START, text_of, vocabulary
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -40,17 +42,20 @@ LEVEL, STRONGEST = -23.0, 40.0  # dBFS of speech; dB of gain at most
 ENOUGH = 3.9  # how much less likely than another token the end may be, after a sentence: log of 50
 NOTHING, UNSURE = "You", 0.6  # of 165 clips of speech, none is below 0.71
 TOKENS_A_SECOND = 6.5  # the fastest speech; the model's authors' own bound
+LEAST = 1e-9  # probability that is told
 NEAR = 4  # tokens of a draft among which one that came instead is looked for
 MARGIN = 8  # tokens that are always allowed
 LOOPS = 4  # a phrase that comes so often in a row is not speech
 
 
 class Written(Struct, frozen=True):
-    """What the decoder wrote. `sure`: the mean probability of its tokens."""
+    """What the decoder wrote. `sure`: the mean probability of its tokens; `spelt`: those of the text, each with its
+    own."""
 
     tokens: tuple[int, ...] = ()
     text: str = ""
     sure: float = 1.0
+    spelt: tuple[Token, ...] = ()
 
 
 class Moonshine:
@@ -108,7 +113,15 @@ class Moonshine:
             tokens.append(last)
             ahead = _still_ahead(ahead[right:], last)
         tokens = _without_loop(tokens)
-        return _judged(tokens, text_of(tokens, self._entries), float(np.mean(chances)))
+        written = _judged(tokens, text_of(tokens, self._entries), float(np.mean(chances)))
+        return replace(written, spelt=self._spelt(tokens, chances)) if written.text else written
+
+    def _spelt(self, tokens: Sequence[int], chances: Sequence[float]) -> tuple[Token, ...]:
+        return tuple(
+            Token(self._entries[token].replace(SPACE, b" "), math.log(max(chance, LEAST)))
+            for token, chance in zip(tokens, chances, strict=False)  # of what follows the last, too
+            if token >= FIRST_WORD
+        )
 
     def _best(self, logits: Float32, after: Sequence[int]) -> list[int]:
         """What follows each token of `after`. Where a sentence has ended, and that may be all, it is: otherwise the

@@ -13,7 +13,8 @@ from typing import Literal, TypeAlias
 import msgspec
 from msgspec import Struct
 
-from dragoman.canon import Failed, Failure, Usage, token_count
+from dragoman.canon import Failed, Failure, Usage
+from dragoman.dialects.counts import AUDIO_DETAILS, read_counts
 from dragoman.dialects.openai_chat.errors import failure_of
 from dragoman.voice.engine import SPOKEN, Book, Sound
 from dragoman.voice.engines.calls import FAILURES, Calls
@@ -245,11 +246,4 @@ def broken(message: str) -> Failed:
 
 def usage_of(told: object) -> Usage | None:
     """The tokens that OpenAI's audio endpoints tell; None where they tell none."""
-    if not isinstance(told, dict) or "input_tokens" not in told:
-        return None
-    details = told.get("input_token_details")
-    heard = details.get("audio_tokens") if isinstance(details, dict) else 0
-    return Usage(
-        input=token_count(told["input_tokens"]), output=token_count(told.get("output_tokens")),
-        audio_input=token_count(heard),
-    )  # fmt: skip
+    return read_counts(told, AUDIO_DETAILS) if isinstance(told, dict) and "input_tokens" in told else None
