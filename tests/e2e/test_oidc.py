@@ -99,7 +99,8 @@ def test_a_grants_rate_is_its_bearers_own(http: httpx.Client, issuer: Issuer) ->
 
 
 def test_a_grants_budget_holds(http: httpx.Client, issuer: Issuer) -> None:
-    assert ask(http, issuer.token(sub="broke", groups=["poor"])).status_code == 402
+    token = issuer.token(sub="broke", groups=["poor"])
+    assert [ask(http, token).status_code for _ in range(2)] == [200, 402]  # a call that is alone may have what is left
 
 
 def test_who_administers_is_a_matter_of_groups(http: httpx.Client, issuer: Issuer) -> None:
