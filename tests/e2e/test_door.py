@@ -124,6 +124,12 @@ def test_a_name_may_have_the_tag_that_ollamas_clients_add(gateway, http):
     assert http.post("/api/chat", json=body | {"model": "nobody:latest"}).status_code == 404
 
 
+@pytest.mark.parametrize("path", ["/v1/realtime?model=m", "/voice-live/realtime", "/v1/live/sessions"])
+def test_who_comes_to_a_websockets_place_without_one_is_told(http, path):
+    reply = http.get(path)
+    assert (reply.status_code, reply.headers["upgrade"]) == (426, "websocket")
+
+
 def test_azures_client_of_an_api_version_has_responses_too(gateway):
     client = openai.AzureOpenAI(
         azure_endpoint=gateway.url, api_key="any", api_version="2026-01-01-preview", max_retries=0

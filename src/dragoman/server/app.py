@@ -38,6 +38,7 @@ _REFUSALS = {
 _NO_WEBSOCKET = Failure(
     kind="bad_request", status=426, message="there is no WebSocket here: send the request over HTTP"
 )
+_ONLY_WEBSOCKET = Failure(kind="bad_request", status=426, message="this is a WebSocket's place: offer one")
 _DRAINING = Failure(kind="draining", status=503, message="this gateway is shutting down: try again", retry_after=1)
 
 TALK = "/console/voice"  # whoever opens this page will speak next
@@ -110,6 +111,8 @@ class App:
             allowed = ", ".join(methods)
             failure = Failure(kind="method_not_allowed", status=405, message=f"{path} takes {allowed}, not {method}")
             await _fail(out, path, failure, ("allow", allowed))
+        elif realtime.find(request) is not None:
+            await _fail(out, path, _ONLY_WEBSOCKET, ("upgrade", "websocket"))
         else:
             await _fail(out, path, Failure(kind="not_found", status=404, message=f"there is no {method} {path} here"))
 
