@@ -15,38 +15,39 @@ class Send(Struct, frozen=True):
     event: JSON
 
 
-class Listen(Struct, frozen=True):
+class _Utterance(Struct, frozen=True):
+    utterance: int
+
+
+class _Run(Struct, frozen=True):
+    run: str
+
+
+class Listen(_Utterance, frozen=True):
     """Begin to transcribe an utterance."""
 
-    utterance: int
     language: str | None
     prompt: str | None
 
 
-class Feed(Struct, frozen=True):
+class Feed(_Utterance, frozen=True):
     """More of its sound."""
 
-    utterance: int
     pcm: bytes
 
 
-class Understand(Struct, frozen=True):
+class Understand(_Utterance, frozen=True):
     """What does it say so far? Told to `understood`."""
 
-    utterance: int
     pause: int
 
 
-class Finish(Struct, frozen=True):
+class Finish(_Utterance, frozen=True):
     """What does it say? No more sound comes. Told to `finished`."""
 
-    utterance: int
 
-
-class Drop(Struct, frozen=True):
+class Drop(_Utterance, frozen=True):
     """Nobody wants to know."""
-
-    utterance: int
 
 
 class Judge(Struct, frozen=True):
@@ -57,11 +58,10 @@ class Judge(Struct, frozen=True):
     words: str
 
 
-class Ask(Struct, frozen=True):
+class Ask(_Run, frozen=True):
     """Ask the model. What it says is told to `model`, where it comes from to `answered`. `speculative`: nobody may ever
     want the answer; `Take` or `Cancel` follows."""
 
-    run: str
     request: Request
     speculative: bool
 
@@ -72,37 +72,28 @@ class Warm(Struct, frozen=True):
     request: Request
 
 
-class Take(Struct, frozen=True):
+class Take(_Run, frozen=True):
     """A speculative answer is wanted."""
 
-    run: str
 
-
-class Cancel(Struct, frozen=True):
+class Cancel(_Run, frozen=True):
     """The model's answer is not wanted any more."""
 
-    run: str
 
-
-class Forget(Struct, frozen=True):
+class Forget(_Run, frozen=True):
     """A run is over; nothing more is asked of it."""
 
-    run: str
 
-
-class Speak(Struct, frozen=True):
+class Speak(_Run, frozen=True):
     """Have it said. Its sounds are told to `sound`, its end to `spoken`."""
 
-    run: str
     text: str
     voice: str
     speed: float
 
 
-class Hush(Struct, frozen=True):
+class Hush(_Run, frozen=True):
     """Stop saying it."""
-
-    run: str
 
 
 class Pause(Struct, frozen=True):
