@@ -27,9 +27,9 @@ import numpy as np
 from dragoman.voice.detection import Detection
 from dragoman.voice.engine import HEARD
 from dragoman.voice.engines import local_stt, moonshine, turn_judge, vad
-from dragoman.voice.turns import Frame, Paused, Stopped, Turns
+from dragoman.voice.turns import Frame, Lasting, Paused, Stopped, Turns
 
-STT_MS, JUDGE_MS = 35.0, 30.0  # what they take on two cores, one after the other
+STT_MS, JUDGE_MS = 35.0, 15.0  # what they take on two cores
 READY = STT_MS + 75.0 + 12.0  # words, the reply's first clause, its first sound
 LEAD_MS, REST_MS = 300, 4000  # of silence around the recording
 BLOCK = HEARD // 100
@@ -84,20 +84,21 @@ def hear(recording: Recording, engines: Engines, detection: Detection, answers: 
     `answers`: the judge's so far, by samples heard; what is asked is added."""
     pcm = (np.clip(recording.sound, -1, 1) * 32767).astype("<i2").tobytes()
     turns, silero = Turns(detection), vad.Silero(engines.silero)
-    pending: list[tuple[float, int, int]] = []  # when the answer comes, to which pause, samples heard
-    begin = 0
+    pending: list[tuple[float, int, int, int]] = []  # when the answer comes, to which pause, its samples, those heard
+    paused = 0
     for at in range(silero.FRAME, len(pcm) // 2 + 1, silero.FRAME):
         now = at * 1000 / HEARD
         effects = turns.hear(Frame(now, silero.probability(pcm[2 * (at - silero.FRAME) : 2 * at])))
         while pending and pending[0][0] <= now:
-            _due, pause, heard = pending.pop(0)
-            asked = heard + int(STT_MS * HEARD / 1000)
+            _due, pause, spoken, heard = pending.pop(0)
             if heard not in answers:
-                answers[heard] = engines.complete(pcm[2 * begin : 2 * heard], pcm[2 * begin : 2 * asked])
+                answers[heard] = engines.complete(pcm[: 2 * spoken], pcm[: 2 * heard])
             effects += turns.judged(pause, answers[heard])
         for effect in effects:
             if isinstance(effect, Paused):
-                pending = [(now + STT_MS + JUDGE_MS, effect.pause, at)]
+                pending, paused = [], at
+            elif isinstance(effect, Lasting):
+                pending = [(now + JUDGE_MS, effect.pause, paused, at)]
             elif isinstance(effect, Stopped):
                 late = effect.at_ms - recording.end
                 return Outcome(recording.goes_on(effect.at_ms), late, effect.why, effect.complete)

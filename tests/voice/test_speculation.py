@@ -178,7 +178,7 @@ async def test_the_judge_hears_the_words_of_the_pause():
 
     async with Session(engines) as session:
         engines.judge = Listens()
-        session.client.say(append(silence(300)), append(speech(600)), append(silence(64)))
+        session.client.say(append(silence(300)), append(speech(600)), append(silence(128)))
         await until(lambda: heard)
         session.client.say(append(silence(2000)))
         await session.client.sees("response.done")

@@ -14,6 +14,7 @@ from dragoman.voice.turns import (
     Frame,
     Hushed,
     Idled,
+    Lasting,
     Paused,
     Resumed,
     Signal,
@@ -55,7 +56,8 @@ class Listening:
 
 
 def kinds(effects: Iterable[Effect]) -> list[str]:
-    return [type(effect).__name__ for effect in effects]
+    """Without the questions to the judge, which have tests of their own."""
+    return [type(effect).__name__ for effect in effects if not isinstance(effect, Lasting)]
 
 
 def test_a_turn_begins_pauses_and_ends() -> None:
@@ -233,11 +235,14 @@ _FOLLOWS = {
     "": {"Started", "Hushed", "Idled"},
     "Started": {"Paused", "Stopped"},  # "Stopped": after a short interruption, whose pause came first
     "Hushed": {"Started", "Paused"},
-    "HushedPaused": {"Started", "Resumed", "FalseAlarm"},
+    "HushedPaused": {"Started", "Resumed", "FalseAlarm", "Lasting"},
+    "HushedLasting": {"Started", "Resumed", "FalseAlarm"},
     "HushedResumed": {"Started", "Paused"},
-    "Paused": {"Resumed", "Stopped"},
+    "Paused": {"Resumed", "Stopped", "Lasting"},
+    "Lasting": {"Resumed", "Stopped"},
     "Resumed": {"Paused"},
-    "StartedPaused": {"Resumed", "Stopped"},
+    "StartedPaused": {"Resumed", "Stopped", "Lasting"},
+    "StartedLasting": {"Resumed", "Stopped"},
 }
 
 _STEPS = st.lists(
@@ -287,8 +292,8 @@ def test_whatever_is_heard_is_said_in_order(
             at = ""
         elif at.startswith("Hushed") and kind != "Started":
             at = "Hushed" + kind
-        elif at == "HushedPaused":
-            at = "StartedPaused"
+        elif at in ("HushedPaused", "HushedLasting"):
+            at = at.replace("Hushed", "Started")
         else:
             at = kind
 
@@ -321,6 +326,30 @@ def test_nobody_is_interrupted_who_is_silent(steps: list[tuple[str, float | str 
     for effect in _played(LOCAL, alone).said:
         assert not isinstance(effect, Hushed | FalseAlarm)
         assert not (isinstance(effect, Started) and effect.barge)
+
+
+def test_the_judge_is_asked_once_in_a_pause_when_it_has_lasted() -> None:
+    user = Listening()
+    user.speech(320)
+    user.silence(800)
+    (pause,) = [effect for effect in user.said if isinstance(effect, Paused)]
+    assert [effect for effect in user.said if isinstance(effect, Lasting)] == [Lasting(pause.pause, 416)]
+
+
+def test_each_longer_pause_is_judged_anew_and_short_ones_are_not() -> None:
+    user = Listening()
+    for silence in (112, 64, 112):
+        user.speech(320)
+        user.silence(silence)
+    asked = [effect.pause for effect in user.said if isinstance(effect, Lasting)]
+    assert len(asked) == len(set(asked)) == 2
+
+
+def test_nobody_is_asked_where_the_silence_was_named() -> None:
+    user = Listening(PLAIN)
+    user.speech(320)
+    user.silence(400)
+    assert not any(isinstance(effect, Lasting) for effect in user.said)
 
 
 def test_resumed_names_the_time() -> None:

@@ -34,6 +34,7 @@ class Hearing(Struct, kw_only=True):
     length: float = 0.0  # when it is over
     drafted: float = 0.0  # how far its words were asked for while it was spoken
     draft: str = ""
+    understood: int | None = None  # the pause up to which `draft` goes
     prepared: str = ""  # the words that an answer was begun for
     judge: float | None = None  # seconds the last judgement took
     answer: bool = False  # it is to be answered as soon as its words are known
@@ -64,6 +65,7 @@ class Listening:
         self._overheard: Hearing | None = None  # speech over the assistant's: a turn or nothing
         self._finishing: dict[int, Hearing] = {}  # over, and their final words are awaited
         self._pause_now: int | None = None  # the pause that lasts
+        self._unjudged: int | None = None  # one that is to be judged as soon as its words are there
         self._asked_judge: dict[int, float] = {}  # when, by pause
         self._owed = False  # a turn was over while an answer was open that it does not interrupt
 
@@ -163,6 +165,8 @@ class Listening:
                 self._answers.unhush(self._now)
             case turns.Paused():
                 self._pause(effect)
+            case turns.Lasting():
+                self._last(effect.pause)
             case turns.Resumed():
                 self._pause_now = None
                 self._answers.drop_prepared()
@@ -196,13 +200,23 @@ class Listening:
         self._feed(hearing)
         if self._drafts or hearing is self._overheard:
             hearing.drafted = hearing.fed
+            hearing.understood = None
             self._emit(orders.Understand(hearing.utterance, paused.pause))
         else:
-            self._judge(hearing, paused.pause)
+            hearing.understood = paused.pause
+
+    def _last(self, pause: int) -> None:
+        """The judge is asked when the words up to the pause are known: the last of them tell most."""
+        hearing = self._hearing or self._overheard
+        if hearing is None:
+            return
+        if hearing.understood == pause:
+            self._judge(hearing, pause)
+        else:
+            self._unjudged = pause
 
     def _judge(self, hearing: Hearing, pause: int) -> None:
-        """Asked when the words up to the pause are known: the last of them tell most. By then a little more silence
-        has been heard, which tells more too, and the answer is there before the shortest wait is over."""
+        self._unjudged = None
         self._asked_judge = {pause: self._now}
         self._emit(orders.Judge(pause, self.ear.since(hearing.begin, self.ear.seen), hearing.draft))
 
@@ -297,7 +311,9 @@ class Listening:
         hearing.draft = text
         if pause != self._pause_now:
             return  # a mere draft, or of a pause that is over
-        self._judge(hearing, pause)
+        hearing.understood = pause
+        if self._unjudged == pause:
+            self._judge(hearing, pause)
         for effect in self.ear.turns.understood(pause, text):
             self._follow(effect)
         if self.ear.turns.state is turns.State.PAUSED and self._hearing is hearing:

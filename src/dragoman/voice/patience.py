@@ -4,7 +4,7 @@ from dragoman.voice.detection import Detection, Eagerness
 
 # (probability from which on, silence in ms), the surest first
 _STEPS: dict[Eagerness, tuple[tuple[float, float], ...]] = {
-    "auto": ((0.9, 140), (0.7, 180), (0.55, 640)),
+    "auto": ((0.75, 140), (0.6, 180)),
     "high": ((0.9, 200), (0.5, 400), (0.3, 1000)),
     "medium": ((0.9, 400), (0.5, 800), (0.3, 2000)),
     "low": ((0.9, 800), (0.5, 1600), (0.3, 4000)),

@@ -11,7 +11,7 @@ What may follow what stands in `_TABLE`. A signal that is not in the table for a
     HUSHED    speech over the assistant's, which has paused; is it an interruption?
     DOUBTFUL  the same, and silent again: a cough, a nod ("mhm"), or a short word that is meant ("stop")
     SPEAKING  the user has the turn
-    PAUSED    the user has the turn and is silent: judge and words are asked, an answer is prepared
+    PAUSED    the user has the turn and is silent: words are asked, an answer is prepared, then the judge is asked
 """
 
 from enum import Enum, auto
@@ -25,6 +25,7 @@ from dragoman.voice.patience import patience
 
 _CONFIRM = 2  # frames of speech in a row that are a beginning
 _LULL_MS = 16.0  # silence after speech that is a pause
+_LASTING_MS = 96.0  # and that tells most of how the speech has ended: sooner is less sure, later no surer
 
 
 class Frame(Struct, frozen=True):
@@ -56,12 +57,20 @@ class FalseAlarm(Struct, frozen=True):
 
 
 class Paused(Struct, frozen=True):
-    """Silence since `ended_ms`. Ask judge and words of the sound so far, and prepare an answer; tell `Turns` what they
-    say together with `pause`."""
+    """Silence since `ended_ms`. Ask for the words so far, and prepare an answer; tell `Turns` what they are together
+    with `pause`."""
 
     pause: int
     at_ms: float
     ended_ms: float
+
+
+class Lasting(Struct, frozen=True):
+    """The pause goes on. Ask the judge of the sound and the words so far, and tell `Turns` what it says together with
+    `pause`."""
+
+    pause: int
+    at_ms: float
 
 
 class Resumed(Struct, frozen=True):
@@ -87,7 +96,7 @@ class Idled(Struct, frozen=True):
     since_ms: float
 
 
-Effect = Started | Hushed | FalseAlarm | Paused | Resumed | Stopped | Idled
+Effect = Started | Hushed | FalseAlarm | Paused | Lasting | Resumed | Stopped | Idled
 
 
 class State(Enum):
@@ -107,6 +116,7 @@ class Signal(Enum):
     NOT_MEANT = auto()  # it was a sound or a nod
     SILENCE = auto()  # a frame without speech
     LULL = auto()  # enough of them to be a pause
+    LASTING = auto()  # enough of them to be judged
     OVER = auto()  # silence as long as it is waited for
 
 
@@ -118,10 +128,12 @@ _TABLE: dict[tuple[State, Signal], tuple[State, tuple[type[Any], ...]]] = {
     (_S.RISING, _G.OVERLAP): (_S.HUSHED, (Hushed,)),
     (_S.HUSHED, _G.MEANT): (_S.SPEAKING, (Started,)),
     (_S.HUSHED, _G.LULL): (_S.DOUBTFUL, (Paused,)),
+    (_S.DOUBTFUL, _G.LASTING): (_S.DOUBTFUL, (Lasting,)),
     (_S.DOUBTFUL, _G.SPEECH): (_S.HUSHED, (Resumed,)),
     (_S.DOUBTFUL, _G.MEANT): (_S.PAUSED, (Started,)),
     (_S.DOUBTFUL, _G.NOT_MEANT): (_S.QUIET, (FalseAlarm,)),
     (_S.SPEAKING, _G.LULL): (_S.PAUSED, (Paused,)),
+    (_S.PAUSED, _G.LASTING): (_S.PAUSED, (Lasting,)),
     (_S.PAUSED, _G.SPEECH): (_S.SPEAKING, (Resumed,)),
     (_S.PAUSED, _G.OVER): (_S.QUIET, (Stopped,)),
 }
@@ -140,6 +152,7 @@ class Turns:
         self._ended = 0.0  # where the last one ended
         self._pause = 0  # counts pauses, so that a late answer is told from one to the last question
         self._complete: float | None = None
+        self._asked = False  # the judge, of this pause
         self._barge = False
         self._assistant = False
         self._idle_since: float | None = None
@@ -201,6 +214,8 @@ class Turns:
         silence = self._now - self._ended
         if silence >= _LULL_MS:
             said += self._take(Signal.LULL)
+        if silence >= _LASTING_MS and detection.silence_ms is None and not self._asked:
+            said += self._take(Signal.LASTING)
         if silence >= self._interruption.unheard_ms:
             said += self._take(Signal.NOT_MEANT)
         return said + self._over(detection) + self._idle(detection)
@@ -237,8 +252,11 @@ class Turns:
             return Hushed(at) if kind is Hushed else Started(at, before is not State.RISING)
         if kind is Paused:
             self._pause += 1
-            self._complete = None
+            self._complete, self._asked = None, False
             return Paused(self._pause, self._now, self._ended)
+        if kind is Lasting:
+            self._asked = True
+            return Lasting(self._pause, self._now)
         if kind is Stopped:
             return Stopped(self._now, self._ended, self._why(detection), self._complete)
         if kind is Resumed:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import math
+import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,7 @@ TOKENS = "tokenizer.bin", "6884b35fd6377d4c4d32336a0bc152f36b64d1e45b6503683cdc2
 
 LAYERS, HEADS, WIDTH = 6, 8, 36
 SIDES = "decoder", "encoder"
+STEP = 384  # samples that the encoder has a row of numbers for
 SHORTEST = HEARD // 4  # samples; less is padded with silence
 SILENCE = HEARD // 5  # samples put behind, as if the speaker had paused
 MOST_SILENCE = HEARD // 2  # samples that stay behind the last that is not quiet
@@ -46,6 +48,8 @@ LEAST = 1e-9  # probability that is told
 NEAR = 4  # tokens of a draft among which one that came instead is looked for
 MARGIN = 8  # tokens that are always allowed
 LOOPS = 4  # a phrase that comes so often in a row is not speech
+
+_LOADING = threading.Lock()
 
 
 class Written(Struct, frozen=True):
@@ -75,10 +79,21 @@ class Moonshine:
         if not len(heard) or np.abs(heard).max() < SILENT:
             return Written()
         heard = _prepared(heard)
-        everywhere = np.ones((1, len(heard)), np.int64)
-        (seen,) = self._encoder.run(None, {"input_values": heard[None], "attention_mask": everywhere})
+        seen = self._see(heard)
         limit = int(len(heard) / HEARD * TOKENS_A_SECOND) + MARGIN
         return self._write(seen, draft[:limit], limit)
+
+    def see(self, heard: Float32) -> Float32:
+        """What the encoder makes of it, for each `STEP` of samples. `heard`: `SHORTEST` and more. Blocks."""
+        seen: Float32 = self._see(_even(heard, _levels(heard)))[0]
+        return seen
+
+    def _see(self, heard: Float32) -> Any:
+        import numpy as np
+
+        everywhere = np.ones((1, len(heard)), np.int64)
+        (seen,) = self._encoder.run(None, {"input_values": heard[None], "attention_mask": everywhere})
+        return seen
 
     def _write(self, seen: Any, draft: Sequence[int], limit: int) -> Written:
         """Token by token, but what the draft lets expect is put in along with each, and kept as far as it was right: a
@@ -139,15 +154,30 @@ def _prepared(heard: Float32) -> Float32:
     that takes the word error rate from 4.9 to below 4 %."""
     import numpy as np
 
-    blocks = heard[: len(heard) // BLOCK * BLOCK].reshape(-1, BLOCK)
-    levels = 10 * np.log10(np.einsum("bs,bs->b", blocks, blocks) / BLOCK + 1e-10)
-    loudest = levels.max(initial=-100.0)
-    spoken = levels[levels > loudest - DEEPEST]
-    gain = min(STRONGEST, LEVEL - float(spoken.mean())) if len(spoken) else 0.0
-    end = (int(np.flatnonzero(levels > loudest - QUIET).max(initial=0)) + 1) * BLOCK
+    levels = _levels(heard)
+    end = (int(np.flatnonzero(levels > levels.max(initial=-100.0) - QUIET).max(initial=0)) + 1) * BLOCK
     heard = heard[: end + MOST_SILENCE]
     behind = max(SILENCE, SHORTEST - len(heard))
-    return np.pad(np.clip(heard * np.float32(10 ** (gain / 20)), -1, 1), (0, behind))
+    return np.pad(_even(heard, levels), (0, behind))
+
+
+def _levels(heard: Float32) -> Float32:
+    """dBFS of each block."""
+    import numpy as np
+
+    blocks = heard[: len(heard) // BLOCK * BLOCK].reshape(-1, BLOCK)
+    levels: Float32 = 10 * np.log10(np.einsum("bs,bs->b", blocks, blocks) / BLOCK + 1e-10)
+    return levels
+
+
+def _even(heard: Float32, levels: Float32) -> Float32:
+    """With the level of speech brought to `LEVEL`."""
+    import numpy as np
+
+    spoken = levels[levels > levels.max(initial=-100.0) - DEEPEST]
+    gain = min(STRONGEST, LEVEL - float(spoken.mean())) if len(spoken) else 0.0
+    even: Float32 = np.clip(heard * np.float32(10 ** (gain / 20)), -1, 1)
+    return even
 
 
 def _judged(tokens: Sequence[int], text: str, sure: float) -> Written:
@@ -187,9 +217,14 @@ def _without_loop(tokens: list[int]) -> list[int]:
     return tokens[: len(tokens) - length * (LOOPS - 1)] if length else tokens
 
 
-@functools.cache
 def load() -> Moonshine:
-    """The model; sessions share it. Blocks. Raises `EngineError`."""
+    """The model; sessions, transcriber and judge share it. Blocks. Raises `EngineError`."""
+    with _LOADING:  # several threads may want it at once
+        return _load()
+
+
+@functools.cache
+def _load() -> Moonshine:
     encoder, decoder, tokens = (
         weights.find("moonshine_voice", FOLDER + name, sha256) for name, sha256 in (ENCODER, DECODER, TOKENS)
     )
