@@ -183,3 +183,35 @@ async def test_the_judge_hears_the_words_of_the_pause():
         session.client.say(append(silence(2000)))
         await session.client.sees("response.done")
     assert heard == [(True, "How are you?")]
+
+
+async def test_the_judge_waits_for_words_that_come_late():
+    engines = Engines("How are you?")
+    heard, there, begin = [], asyncio.Event(), engines.transcriber.begin
+
+    class Listens:
+        async def complete(self, pcm, words):
+            heard.append(words)
+            return 0.99
+
+    def slow(**about):
+        line = begin(**about)
+        words = line.words
+
+        async def late():
+            await there.wait()
+            return await words()
+
+        line.words = late
+        return line
+
+    engines.transcriber.begin, engines.judge = slow, Listens()
+    async with Session(engines) as session:
+        session.client.say(append(silence(300)), append(speech(600)), append(silence(112)))
+        await session.client.sees("input_audio_buffer.speech_started")
+        assert heard == []
+        there.set()
+        await until(lambda: heard)
+        session.client.say(append(silence(2000)))
+        await session.client.sees("response.done")
+    assert heard == ["How are you?"]
