@@ -56,9 +56,9 @@ def run(load: Callable[[], config.Config], watched: Path | None) -> int:
     from dragoman.telemetry.settings import plan
 
     settings = load()
+    _make(settings.state.path)
     set_up(settings.server.log, settings.server.log_level)
     telemetry = plan(settings)
-    _make(settings.state.path)
     listener = listen(settings)
 
     several = settings.server.workers > 1
