@@ -51,6 +51,13 @@ def test_a_session_that_only_listens_never_answers(part: int) -> None:
         session.end()
 
 
+def test_a_turn_that_was_open_when_turn_detection_changed_is_not_taken_for_idleness() -> None:
+    session = Simulation(Random(10**6 + 48))  # which does so
+    for _ in range(49):
+        session.step()
+    session.end()
+
+
 @pytest.mark.parametrize("after", range(40))
 def test_an_answer_may_be_broken_into_at_every_point(after: int) -> None:
     """One answer, of which so many steps are made before somebody speaks into it."""

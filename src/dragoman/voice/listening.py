@@ -233,6 +233,8 @@ class Listening:
 
     def _idle(self, idled: turns.Idled) -> None:
         """Nobody has said anything for long: the assistant is asked to go on."""
+        if self._hearing is not None:  # a turn that was open when turn detection changed: it is the client's to commit
+            return
         item_id = self._new_id("item")
         told = {"audio_start_ms": int(idled.since_ms), "audio_end_ms": int(idled.at_ms), "item_id": item_id}
         self._emit(orders.Send(event("input_audio_buffer.timeout_triggered", **told)))
