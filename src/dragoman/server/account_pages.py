@@ -50,17 +50,18 @@ class AccountPages:
 
     async def every(self) -> bytes:
         """`GET /dragoman/v1/accounts`"""
+        spent = await self._spending()  # first: accounts may come and go meanwhile
         views, waiting, workers = self._views()
-        spent = await self._spending()
         return msgspec.json.encode(
             {"accounts": [self._shown(view, spent) for view in views], "waiting": waiting, "workers": workers}
         )
 
     async def one(self, name: str) -> bytes:
         """`GET /dragoman/v1/accounts/{name}`"""
+        spent = await self._spending()  # first: the account may go meanwhile
         self._account(name)
         view = next(view for view in self._views()[0] if view.name == name)
-        return msgspec.json.encode(self._shown(view, await self._spending()))
+        return msgspec.json.encode(self._shown(view, spent))
 
     async def add(self, body: bytes) -> bytes:
         """`POST /dragoman/v1/accounts`, with the account's table of the config file as JSON."""
