@@ -260,10 +260,10 @@ def _weights(
 
     voices, truth, level = _heard(answers, text, random)
     told = _listen(voices[:2], truth - level)
-    guessed = _listen(voices, truth)
+    guessed = _listen(voices[:3], truth)
     voices, truth, _ = _heard(answers, text, apart)
     each = [_listen(voices[3:, apart != fold], truth[apart != fold]) for fold in np.unique(apart)]
-    return np.concatenate((told, [0] * 4)), guessed, np.concatenate(([0] * 6, np.min(each, axis=0)))
+    return np.pad(told, (0, 4)), np.pad(guessed, (0, 2)), np.pad(np.min(each, axis=0), (6, 0))
 
 
 def _heard(answers: Answers, text: Text, folds: "NDArray[Any]") -> "tuple[NDArray[Any], NDArray[Any], NDArray[Any]]":
