@@ -139,9 +139,12 @@ async def until(socket: ClientConnection, *kinds: str) -> dict[str, Any]:
 async def interruptions(count: int | None) -> dict[str, Any]:
     found: dict[str, list[float]] = {kind: [] for kind in STOPS}
     with OpenAI() as fake, gateway([("openai", fake.key, fake.base_url)]) as (url, _):
-        address = session_url(url, "openai/gpt-4.1")
+        pausing = session_url(url, "openai/gpt-4.1")
+        other = pausing.replace("dragoman_turns=1", "dragoman_turns=0")
         for clip in (speech.recordings()[0], *speech.recordings()[:count]):  # the first warms up
-            heard = await _interrupted(address, _at_24k(clip.pcm))
+            sound = _at_24k(clip.pcm)
+            heard = await _interrupted(other, sound)
+            heard[STOPS[0]] = (await _interrupted(pausing, sound)).get(STOPS[0], float("inf"))
             print(clip.text, heard, file=sys.stderr)
             for kind, ms in heard.items():
                 found[kind].append(ms)

@@ -59,8 +59,8 @@ async def test_an_answer_in_progress_is_cancelled():
         assert kinds.index("input_audio_buffer.speech_started") < kinds.index("response.done")
 
 
-async def test_a_cough_is_no_interruption():
-    async with Session(Engines("Hello.", ""), Writer(says(LONG))) as session:
+async def test_a_cough_is_no_interruption_for_a_player_that_can_pause():
+    async with Session(Engines("Hello.", ""), Writer(says(LONG)), tells_pauses=True) as session:
         await counting(session)
         session.now += 0.1
         session.client.say(append(speech(120)), append(silence(1500)))
@@ -68,6 +68,15 @@ async def test_a_cough_is_no_interruption():
         await session.client.sees("conversation.item.done", 3)
         assert not session.client.of("input_audio_buffer.speech_started")
         assert not session.client.of("conversation.item.truncated")
+
+
+async def test_other_players_are_told_at_once_for_they_would_be_heard_until_then():
+    async with Session(Engines("Hello.", "Stop."), Writer(says(LONG))) as session:
+        await counting(session)
+        session.now += 0.1
+        session.client.say(append(speech(120)))
+        await session.client.sees("input_audio_buffer.speech_started")
+        await session.client.sees("conversation.item.truncated")
 
 
 async def test_players_that_can_pause_are_told_to_until_it_is_known_what_is_meant():
@@ -85,7 +94,7 @@ async def test_players_that_can_pause_are_told_to_until_it_is_known_what_is_mean
 
 
 async def test_while_it_is_not_known_what_is_meant_no_more_is_said():
-    async with Session(Engines("mhm"), Writer(says(LONG, " " + LONG))) as session:
+    async with Session(Engines("mhm"), Writer(says(LONG, " " + LONG)), tells_pauses=True) as session:
         session.model.prepare = lambda answer: setattr(answer, "stalls_after", 3)
         session.client.say(HELLO, {"type": "response.create"})
         await session.client.sees("response.output_audio.delta")

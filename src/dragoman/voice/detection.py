@@ -50,8 +50,13 @@ def detection(settings: Mapping[str, Any] | None, *, judged: bool = True) -> Det
 class Interruption(Struct, frozen=True, kw_only=True):
     """When speech over the assistant's is meant to stop it. It falls silent as soon as `speech_frames` in a row are
     speech; that was a false alarm unless somebody speaks for `sure_ms`, or says something shorter that is no mere
-    "mhm" and has `words` words."""
+    "mhm" and has `words` words.
+
+    That takes its time where the player pauses meanwhile; where it can't, there is `BOLD`."""
 
     sure_ms: int = 350
     words: int = 1
     unheard_ms: int = 600  # silence after which a sound without words is let go
+
+
+BOLD = Interruption(sure_ms=80)  # for players that know of no pause: they go on sounding until they are interrupted

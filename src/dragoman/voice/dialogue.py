@@ -17,6 +17,7 @@ from dragoman.canon import Event, Failure
 from dragoman.voice import events, items, orders, session
 from dragoman.voice.answers import Answers
 from dragoman.voice.conversation import Conversation, Entry
+from dragoman.voice.detection import Interruption
 from dragoman.voice.ear import Cleaner
 from dragoman.voice.engine import Sound, VoiceActivity, Words
 from dragoman.voice.events import JSON, event
@@ -64,7 +65,7 @@ class Dialogue:
         self, config: session.Session, activity: VoiceActivity, *, new_id: Callable[[str], str], now: float,
         seconds: float = SESSION_SECONDS, may_speculate: Callable[[], bool] = lambda: True,
         drafts: bool = True, judged: bool = True, cleaner: Callable[[], Cleaner | None] = lambda: None,
-        window: int | None = None,
+        window: int | None = None, interruption: Interruption | None = None,
     ) -> None:  # fmt: skip
         self.session = config
         self._cleaner = cleaner
@@ -84,7 +85,7 @@ class Dialogue:
         )
         self.listening = Listening(
             config, self.conversation, self.answers, activity, emit=self._emit, new_id=new_id,
-            may_speculate=may_speculate, drafts=drafts, judged=judged,
+            may_speculate=may_speculate, drafts=drafts, judged=judged, interruption=interruption,
         )  # fmt: skip
 
     def begin(self) -> None:

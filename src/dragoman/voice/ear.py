@@ -6,7 +6,7 @@ The clock here is the sound itself: ms of it since the session began (see `turns
 from collections import deque
 from typing import Protocol
 
-from dragoman.voice.detection import detection
+from dragoman.voice.detection import Interruption, detection
 from dragoman.voice.engine import HEARD, VoiceActivity
 from dragoman.voice.events import JSON
 from dragoman.voice.pcm import BadAudio, Inward, bytes_of
@@ -36,9 +36,12 @@ class Ear:
     """One session's. `listen` says what follows for the turns, frame by frame. `judged`: somebody is asked whether a
     turn is complete."""
 
-    def __init__(self, activity: VoiceActivity, format: Format, settings: JSON | None, *, judged: bool = True) -> None:
+    def __init__(
+        self, activity: VoiceActivity, format: Format, settings: JSON | None, *, judged: bool = True,
+        interruption: Interruption | None = None,
+    ) -> None:  # fmt: skip
         self._judged = judged
-        self.turns = Turns(detection(settings, judged=judged))
+        self.turns = Turns(detection(settings, judged=judged), interruption)
         self.detects = settings is not None
         self._settings = settings
         self._activity = activity

@@ -9,6 +9,7 @@ from dragoman.canon import Failure
 from dragoman.voice import items, orders, session, turns
 from dragoman.voice.answers import Answers
 from dragoman.voice.conversation import Conversation, Entry
+from dragoman.voice.detection import Interruption
 from dragoman.voice.ear import LEAST_MS, Ear
 from dragoman.voice.engine import Token, VoiceActivity, Words
 from dragoman.voice.events import JSON, event
@@ -47,9 +48,11 @@ class Listening:
     def __init__(
         self, config: session.Session, conversation: Conversation, answers: Answers, activity: VoiceActivity, *,
         emit: Callable[[orders.Order], None], new_id: Callable[[str], str], may_speculate: Callable[[], bool],
-        drafts: bool, judged: bool = True,
+        drafts: bool, judged: bool = True, interruption: Interruption | None = None,
     ) -> None:  # fmt: skip
-        self.ear = Ear(activity, config.config.audio.input.format, config.detection, judged=judged)
+        self.ear = Ear(
+            activity, config.config.audio.input.format, config.detection, judged=judged, interruption=interruption
+        )
         self._session = config
         self._conversation = conversation
         self._answers = answers

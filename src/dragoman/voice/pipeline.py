@@ -20,6 +20,7 @@ import msgspec
 
 from dragoman.canon import Broken, End, Event, Failure, Request
 from dragoman.voice import orders
+from dragoman.voice.detection import BOLD
 from dragoman.voice.dialogue import SESSION_SECONDS, Dialogue
 from dragoman.voice.ear import Cleaner
 from dragoman.voice.engine import Book, EngineError, Sound, Speaker, Transcriber, TurnJudge, Utterance, VoiceActivity
@@ -104,7 +105,7 @@ class Pipeline:
         self._dialogue = Dialogue(
             session, engines.activity(), new_id=_new_id, now=self._now(), seconds=seconds,
             may_speculate=self._may_speculate, drafts=not engines.transcriber.metered,
-            judged=engines.judge is not None,
+            judged=engines.judge is not None, interruption=None if tells_pauses else BOLD,
             cleaner=_cleaner, window=model.window,
         )  # fmt: skip
 
