@@ -2,9 +2,12 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
+from redis.asyncio import Redis
 
 from accounts.test_overlay import settings_of
+from dragoman import config
 from dragoman.accounts import overlay
 from dragoman.accounts.overlay import Overlay
 from dragoman.accounts.spread import Spread
@@ -90,3 +93,35 @@ async def test_what_can_not_be_done_here_is_logged_once_and_stays_as_it_was(
         await two.exchange()
     assert two.weights() == {"a": 1, "b": 3}
     assert sum("account a was changed" in record.message for record in caplog.records) == 1
+
+
+def with_admin_key(key: str) -> config.Config:
+    return msgspec.structs.replace(SETTINGS, access=config.Access(admin_key=config.Secret(key)))
+
+
+async def test_who_reads_the_redis_finds_no_credential_where_there_is_an_admin_key(
+    nodes: list[Node], redis_server: RedisServer
+) -> None:
+    one, two = nodes
+    table = {"provider": "openai", "key": "sk-another-0123456789"}
+    one.overlay.change(SETTINGS, lambda layer, known: overlay.add(layer, "new", table))
+    for node in nodes:
+        await node.spread.exchange(with_admin_key("an-admin-key"))
+    assert set(two.weights()) == {"a", "b", "new"}
+    async with Redis.from_url(redis_server.url) as redis:
+        (lying,) = (await redis.hgetall("dragoman:{shared}:accounts")).values()
+    assert b"another" not in lying
+    assert b"openai" not in lying
+
+
+@pytest.mark.parametrize("admin_key", [None, "another-key"])
+async def test_what_was_sealed_with_another_key_is_logged_and_left_out(
+    nodes: list[Node], admin_key: str | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    one, two = nodes
+    one.weigh("a", 2)
+    await one.spread.exchange(with_admin_key("an-admin-key"))
+    for _ in range(2):
+        await two.spread.exchange(SETTINGS if admin_key is None else with_admin_key(admin_key))
+    assert two.weights() == {"a": 1, "b": 1}
+    assert caplog.text.count("can't be read here") == 1
