@@ -24,7 +24,8 @@ from pathlib import Path
 
 import uvloop
 
-from dragoman.server.http import Connection, Listener, Request, Response
+from dragoman.server.http import Connection, Listener, Request
+from dragoman.server.response import Response
 from dragoman.wire.upgrade import connect
 from dragoman.wire.websocket import Socket
 

@@ -6,7 +6,8 @@ import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from dragoman.server.http import Application, Connection, Listener, Request, Response
+from dragoman.server.http import Application, Connection, Listener, Request
+from dragoman.server.response import Response
 
 
 class Answer:

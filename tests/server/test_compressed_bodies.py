@@ -11,7 +11,8 @@ import zstandard
 from rude_clients import echo, serve
 
 from dragoman.server import coding
-from dragoman.server.http import Request, Response
+from dragoman.server.http import Request
+from dragoman.server.response import Response
 
 TEXT = b'{"model": "m", "messages": [{"role": "user", "content": "Say hello, in as many words as you like."}]}'
 

@@ -7,7 +7,8 @@ import trustme
 from rude_clients import Served, Talk, echo, serve, write
 
 from dragoman.server import http
-from dragoman.server.http import Request, Response, lines
+from dragoman.server.http import Request
+from dragoman.server.response import Response, lines
 
 POST = b"POST /a?b=c HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello"
 

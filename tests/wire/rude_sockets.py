@@ -8,7 +8,8 @@ from contextlib import asynccontextmanager
 
 from websockets.utils import accept_key, apply_mask
 
-from dragoman.server.http import Connection, Listener, Request, Response
+from dragoman.server.http import Connection, Listener, Request
+from dragoman.server.response import Response
 from dragoman.wire.upgrade import connect
 from dragoman.wire.websocket import Patience, Socket
 

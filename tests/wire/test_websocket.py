@@ -21,7 +21,8 @@ from rude_sockets import (
     server_of,
 )
 
-from dragoman.server.http import Connection, Listener, Request, Response
+from dragoman.server.http import Connection, Listener, Request
+from dragoman.server.response import Response
 from dragoman.wire import websocket
 from dragoman.wire.errors import ConnectFailed, ConnectionLost, NotUpgraded, ProtocolBroken, TimedOut, TlsFailed
 from dragoman.wire.proxies import Proxies

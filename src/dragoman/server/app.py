@@ -15,9 +15,10 @@ from dragoman.gateway.call import Story, named
 from dragoman.server import browsers, realtime, surfaces
 from dragoman.server.calls.desk import Calls
 from dragoman.server.coding import ACCEPTED
-from dragoman.server.http import Request, Response, lines
+from dragoman.server.http import Request
 from dragoman.server.metrics import Metrics
 from dragoman.server.pages import Ask, Handler, Pages
+from dragoman.server.response import Response, lines
 from dragoman.server.speech import LocalSpeech
 from dragoman.server.surfaces import Surface
 

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from msgspec import Struct
 
 from dragoman import config
-from dragoman.server.http import lines
+from dragoman.server.response import lines
 
 _LOCAL_HOST = re.compile(rb"(?i:localhost\.?|127\.0\.0\.1|\[::1\])(?::[0-9]*)?")
 LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})

@@ -36,9 +36,10 @@ from dragoman.gateway.lines import Opened
 from dragoman.gateway.naming import find_model
 from dragoman.gateway.visit import Visit
 from dragoman.server import surfaces
-from dragoman.server.http import Request, Response
+from dragoman.server.http import Request
 from dragoman.server.passed import Passed, took
 from dragoman.server.pipelines import Speech, engines_of, open_pipeline
+from dragoman.server.response import Response
 from dragoman.voice.codecs.codec import Notices
 from dragoman.voice.record import Turn as PipelineTurn
 from dragoman.voice.relaying import bridges

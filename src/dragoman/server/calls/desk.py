@@ -20,7 +20,8 @@ from dragoman.gateway import Gateway
 from dragoman.gateway.call import named
 from dragoman.server import realtime, surfaces
 from dragoman.server.calls.offer import Line, Offer
-from dragoman.server.http import Request, Response, lines
+from dragoman.server.http import Request
+from dragoman.server.response import Response, lines
 from dragoman.voice.relaying.bridges import new_id
 from dragoman.voice.relaying.ends import Duplex
 from dragoman.wire import upgrade
