@@ -192,7 +192,7 @@ class Anthropic(Fake):
     def _block(self, part: Any, omitted: bool) -> JSON:
         match part:
             case brain.Say(text):
-                return {"type": "text", "text": text}
+                return {"type": "text", "text": text, "citations": None}
             case brain.Thought(text, redacted=True):
                 return {"type": "redacted_thinking", "data": encrypt("anthropic", text)}
             case brain.Thought(text):

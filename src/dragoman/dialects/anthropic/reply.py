@@ -142,15 +142,16 @@ def _blocks(part: Part, reply_id: str, number: int) -> list[JSON]:
 
 
 def text_block(text: str) -> JSON:
-    """Text in a reply. Without citations it has no word of them: Vercel's AI SDK refuses a null there."""
-    return {"type": "text", "text": text}
+    """Text in a reply. Without citations it has an empty list of them: the published schema wants the key, and Vercel's
+    AI SDK refuses a null."""
+    return {"type": "text", "text": text, "citations": []}
 
 
 def _text(part: Text) -> JSON:
     if not part.citations:
         return text_block(part.text)
     citations = [written for citation in part.citations if (written := write_citation(citation)) is not None]
-    return text_block(part.text) | ({"citations": citations} if citations else {})
+    return {**text_block(part.text), "citations": citations}
 
 
 def thinking_blocks(part: Reasoning) -> list[JSON]:
