@@ -19,6 +19,8 @@ async def test_workers_split_limits_exactly(openai, client):
     quota = Quota(slots=4, rpm=50, seconds=0.005)
     server = {"workers": 3, "queue_seconds": 4}
     with GatewayProcess(server=server, accounts=[enforced(openai, 0, quota)], models=[MODEL]) as gateway:
+        counts = gateway.folder / "state" / "metrics"  # each worker leaves some when it serves
+        await until(lambda: len(list(counts.glob("*.json"))) == 3)
         programs = [client(gateway) for _ in range(9)]
         heard = await crowd(programs, 90)
     served = [one for one in heard if one.status == 200]

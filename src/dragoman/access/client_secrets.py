@@ -1,7 +1,7 @@
 """Client secrets: short-lived keys for browsers and phones, each for realtime sessions of one model and configuration.
 
-A secret is everything it stands for, sealed (AES-256-GCM): who made it, until when it holds, and the session it is
-for. So every worker understands it, with nothing kept. The key of the seal is made when first needed: in the state
+A secret is everything it stands for, sealed (`accounts.sealing`): who made it, until when it holds, and the session it
+is for. So every worker understands it, with nothing kept. The key of the seal is made when first needed: in the state
 directory, or, where the ledger is a PostgreSQL that nodes share, in its table `meta`. What it vouches for is looked up
 again with every use: a secret of a revoked gateway key is worth nothing.
 """
@@ -19,6 +19,7 @@ import msgspec
 from msgspec import Struct
 
 from dragoman.access.principal import Principal
+from dragoman.accounts.sealing import KEY, seal, unseal
 from dragoman.config import State
 
 PREFIX = "ek_"
@@ -26,7 +27,6 @@ SHORTEST, LONGEST, USUAL = 10, 7200, 600  # seconds
 MOST = 32 * 1024  # bytes of a session's configuration: the secret travels in a header
 FILE = "client_secrets.key"
 _NAME = "client_secrets"  # in the table `meta`
-_BYTES, _NONCE = 32, 12
 
 
 class Grant(Struct, omit_defaults=True):
@@ -49,24 +49,17 @@ class ClientSecrets:
 
     async def make(self, grant: Grant) -> str:
         """Raises `StoreError`, `ConfigError` or `OSError` where the key can't be had."""
-        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
-        nonce = secrets.token_bytes(_NONCE)
-        packed = zlib.compress(msgspec.json.encode(grant))
-        sealed = nonce + AESGCM(await self._sealing_key()).encrypt(nonce, packed, None)
+        sealed = seal(await self._sealing_key(), zlib.compress(msgspec.json.encode(grant)))
         return PREFIX + urlsafe_b64encode(sealed).decode().rstrip("=")
 
     async def read(self, secret: str, now: float) -> Grant | None:
         """What `secret` stands for at `now` (Unix seconds); None where it is none of ours, or has expired."""
-        from cryptography.exceptions import InvalidTag
-        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
         text = secret.removeprefix(PREFIX)
         try:
             sealed = urlsafe_b64decode(text + "=" * (-len(text) % 4))
-            packed = AESGCM(await self._sealing_key()).decrypt(sealed[:_NONCE], sealed[_NONCE:], None)
+            packed = unseal(await self._sealing_key(), sealed)
             grant = msgspec.json.decode(zlib.decompress(packed), type=Grant)
-        except (binascii.Error, ValueError, InvalidTag, zlib.error, msgspec.DecodeError):
+        except (binascii.Error, ValueError, zlib.error, msgspec.DecodeError):
             return None
         return grant if now < grant.expires else None
 
@@ -85,7 +78,7 @@ def _from_file(state: State) -> bytes:
         state.path.mkdir(parents=True, exist_ok=True, mode=0o700)
         draft = Path(f"{path}.{os.getpid()}.{secrets.token_hex(4)}")
         draft.touch(mode=0o600)
-        draft.write_bytes(secrets.token_bytes(_BYTES))
+        draft.write_bytes(secrets.token_bytes(KEY))
         try:
             os.link(draft, path)
         except FileExistsError:
@@ -99,5 +92,5 @@ def _from_database(state: State) -> bytes:
     from dragoman.ledger.store import Store, recall, remember
 
     with Store(state) as store, store.write() as connection:
-        remember(connection, _NAME, secrets.token_hex(_BYTES), replace=False)
+        remember(connection, _NAME, secrets.token_hex(KEY), replace=False)
         return bytes.fromhex(recall(connection, _NAME) or "")

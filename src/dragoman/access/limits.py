@@ -226,8 +226,7 @@ class Limiter:
 
     def admit(self, principal: Principal, now: float, model: str | None = None) -> None:
         """Counts one request at `now` (Unix seconds), or raises `Refused` and counts nothing."""
-        if principal.expires is not None:
-            self._check_expiry(principal, now)
+        self._check_expiry(principal, now)
         if model is not None and not principal.allows(model):
             allowed = ", ".join(sorted(principal.models or ()))
             raise Refused("forbidden", f"this gateway key may not use {model}: it may use {allowed}")
@@ -272,9 +271,8 @@ class Limiter:
 
     def settle(self, principal: Principal, now: float, cost: int = 0, tokens: int = 0, reserved: int = 0) -> None:
         """Books what an admitted request took, and gives back what was `reserved` for it."""
-        account = self._accounts.get(principal.id) or self._account(principal)
-        if reserved:
-            account.reserved -= reserved
+        account = self._account(principal)
+        account.reserved -= reserved
         if tokens and principal.tpm is not None:
             account.meter = account.meter or Meter()
             account.meter.add(now, tokens)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from dragoman import config
 from dragoman.accounts.links import PATIENCE, PREFIX, LinkError
 from dragoman.accounts.overlay import Layer, Overlay, newer
-from dragoman.accounts.sealing import Unreadable, seal, unseal
+from dragoman.accounts.sealing import Unreadable, lay, lift
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -67,7 +67,7 @@ class Spread:
         from redis.asyncio import Redis
         from redis.exceptions import RedisError
 
-        said = [text for name, change in layer.accounts.items() for text in (name, seal(name, change, admin_key))]
+        said = [text for name, change in layer.accounts.items() for text in (name, lay(name, change, admin_key))]
         try:
             if self._client is None:
                 self._client = Redis.from_url(self._url, socket_timeout=PATIENCE, socket_connect_timeout=PATIENCE)
@@ -77,7 +77,7 @@ class Spread:
         found = Layer()
         for name, change in zip(map(bytes.decode, flat[::2]), flat[1::2], strict=True):
             try:
-                found.accounts[name] = unseal(name, change, admin_key)
+                found.accounts[name] = lift(name, change, admin_key)
             except Unreadable as error:
                 if self._unread.get(name) != change:
                     log.error("account %s was changed at another node, which can't be read here: %s", name, error)

@@ -38,10 +38,8 @@ def plainly(serving: Serving, ask: Ask, story: Story) -> Model | None:
         or _HEADER in story.call.headers
     ):
         return None
-    row = story.row
-    row.model = name
-    if story.principal is not None and story.principal.models is not None:
-        allowed(serving, model, name, story)
+    story.row.model = name
+    allowed(serving, model, name, story)
     story.routed()
     return model
 

@@ -64,21 +64,14 @@ def open_engines(settings: Voice, transcribers: Transcribers = NOBODY, speakers:
     """The engines that `[voice]` names; `transcribers` and `speakers` make those of providers, whose names stand before
     the slash. Loads nothing. Raises `ConfigError` for a name that nobody makes."""
     pool = Pool()
-    transcriber, speaker = _named(settings, transcribers, speakers)
+    transcriber, speaker = named(settings, transcribers, speakers)
     transcriber = LocalTranscriber(pool) if transcriber is None else transcriber
     speaker = Hibari(pool) if speaker is None else speaker
     return Engines(pool, transcriber, speaker, LocalJudge(pool) if settings.turn == LOCAL else None)
 
 
-def check_names(settings: Voice, transcribers: Transcribers, speakers: Speakers) -> None:
-    """Raises `ConfigError` where `open_engines` would."""
-    _named(settings, transcribers, speakers)
-
-
-def _named(
-    settings: Voice, transcribers: Transcribers, speakers: Speakers
-) -> tuple[Transcriber | None, Speaker | None]:
-    """Those of providers; None for an embedded one."""
+def named(settings: Voice, transcribers: Transcribers, speakers: Speakers) -> tuple[Transcriber | None, Speaker | None]:
+    """The engines of providers that `settings` names; None for an embedded one. Raises `ConfigError`."""
     return (
         None if settings.stt == LOCAL else _made("stt", settings.stt, transcribers),
         None if settings.tts == LOCAL else _made("tts", settings.tts, speakers),
