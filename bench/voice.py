@@ -3,10 +3,12 @@ embedded engines and the embedded model, and the replies' latency is read off th
 
     python -m bench.voice [--model local] [--clips N] [--pauses] [--json FILE]
 
-Latency: from the true end of speech (the last sample of the recording above −45 dBFS) to the first sample of the reply
-above it, at the moment a player would sound it; see `dragoman.cli.voice_turns`. False cut-in: the session took a turn
-for over while more speech was to come. `--pauses` plays each clip again with 500 and with 900 ms of its own background
-put into a gap between two words in its middle. The clips are Debian's `pocketsphinx-testdata` and one of the
+Latency: from the true end of speech to the first sample of the reply above −45 dBFS, at the moment a player would sound
+it. The end is told in two ways. By level: see `bench/levels.py`; what follows it is no speech. And as the last sample
+of the recording above −45 dBFS (`dragoman.cli.voice_turns`): where a recording's own background is louder than that, as
+in some of these, that is later than the end of speech, and the latency is told too short. False cut-in: the session
+took a turn for over while more speech was to come. `--pauses` plays each clip again with 500 and with 900 ms of its own
+background put into a gap between two words in its middle. The clips are Debian's `pocketsphinx-testdata` and one of the
 `moonshine-voice` wheel (see `tests/speech.py`); the embedded judges were not trained on latency here, but on some of
 these voices: figures on other recordings may differ.
 """
@@ -23,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.__main__ import free_port, running
+from bench.levels import spoken
 from dragoman.cli import recording
 from dragoman.cli.voice_report import STAGES
 from dragoman.cli.voice_session import play, session_url
@@ -57,16 +60,17 @@ def main() -> None:
 def report(found: dict[str, list[dict[str, object]]]) -> str:
     """The tables, as Markdown."""
     lines = [
-        "| clips | turns | p50 ms | p95 ms | most ms | false cut-ins | word error rate |",
-        "|---|---|---|---|---|---|---|",
+        "| clips | turns | by level: p50 ms | p95 ms | most ms | by −45 dBFS: p50 ms | p95 ms | most ms "
+        "| false cut-ins | word error rate |",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for name, clips in found.items():
-        heard = sorted(clip["latency_ms"] for clip in clips if clip["latency_ms"] is not None)  # type: ignore[type-var]
+        ways = [[clip[way] for clip in clips if clip[way] is not None] for way in ("by_level_ms", "latency_ms")]
         cut = sum(clip["turns"] > 1 for clip in clips)  # type: ignore[operator]
         errors, words = (sum(clip[key] for clip in clips) for key in ("errors", "words"))  # type: ignore[misc]
-        numbers = [f"{_quantile(heard, q):.0f}" for q in (0.5, 0.95, 1.0)] if heard else ["-", "-", "-"]
+        numbers = [f"{_quantile(way, q):.0f}" if way else "-" for way in ways for q in (0.5, 0.95, 1.0)]
         lines.append(
-            f"| {name} | {len(heard)} | {' | '.join(numbers)} | {cut} of {len(clips)} | {errors / words:.1%} |"
+            f"| {name} | {len(ways[0])} | {' | '.join(numbers)} | {cut} of {len(clips)} | {errors / words:.1%} |"
         )
     stages = {stage: [clip["stages_ms"].get(stage) for clips in found.values() for clip in clips] for stage in STAGES}  # type: ignore[attr-defined]
     medians = {stage: [value for value in values if value is not None] for stage, values in stages.items()}
@@ -91,17 +95,19 @@ async def _all(sets: dict[str, dict[str, bytes]], model: str) -> dict[str, list[
                 found[kind] = []
                 for text, sound in clips.items():
                     turns = await _played(url, sound)
-                    found[kind].append(_told(text, turns))
+                    found[kind].append(_told(text, turns, spoken(sound)[1]))
                     print(kind, found[kind][-1], file=sys.stderr)
             return found
 
 
-def _told(text: str, turns: list[Turn]) -> dict[str, object]:
-    spoken = [turn for turn in turns if turn.committed is not None]
-    last = spoken[-1] if spoken else Turn(0)
-    said = " ".join(turn.said or "" for turn in spoken)
+def _told(text: str, turns: list[Turn], end: float) -> dict[str, object]:
+    """`end`: seconds into the recording at which its speech ends."""
+    taken = [turn for turn in turns if turn.committed is not None]
+    last = taken[-1] if taken else Turn(0)
+    said = " ".join(turn.said or "" for turn in taken)
+    by_level = None if last.heard is None else round((last.heard - end) * 1000, 1)
     return {
-        "text": text, "turns": len(spoken), "latency_ms": last.latency_ms, "said": said,
+        "text": text, "turns": len(taken), "by_level_ms": by_level, "latency_ms": last.latency_ms, "said": said,
         "errors": speech.word_errors(text, said), "words": len(speech.words(text)), "stages_ms": last.stages_ms,
     }  # fmt: skip
 

